@@ -1,0 +1,301 @@
+"""The nouns of HTTP semantics, the same under every version: fields, requests, responses, bodies, errors, handlers.
+
+RFC 9110 §3 (messages), §5 (fields), §6 (content and trailers), §15 (status codes).
+
+Field names are lower-case `str`; field values are `str` whose characters are the octets of the wire (ISO-8859-1), so that
+nothing is lost and nothing needs guessing. Whoever knows better (a path in UTF-8, say) decodes at that place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from http import HTTPStatus
+from typing import Protocol
+
+from netlodge.core.contracts import Connection, Peer
+from netlodge.core.errors import NetlodgeError
+
+REASONS: dict[int, str] = {status.value: status.phrase for status in HTTPStatus} | {
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
+"""Reason phrases as RFC 9110 §15 words them (older Pythons keep the words of RFC 7231)."""
+
+
+class HttpError(NetlodgeError):
+    """A request that is answered with an error status.
+
+    `detail` is one plain sentence for the person who sees the answer; `setting` names the limit that refused, if one did;
+    `fields` go into the answer (`Allow`, `Retry-After`, `Content-Range`, ...); `must_close` says that the framing of what
+    follows on this connection is in doubt (RFC 9112 §6.3), or not worth reading, so that this answer is the last.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str = "",
+        *,
+        setting: str = "",
+        fields: Iterable[tuple[str, str]] = (),
+        must_close: bool = False,
+    ) -> None:
+        super().__init__(f"{status} {REASONS.get(status, '')}: {detail}")
+        self.status = status
+        self.detail = detail
+        self.setting = setting
+        self.fields = tuple(fields)
+        self.must_close = must_close
+
+
+class MessageError(HttpError):
+    """Bytes that are not a message as the grammar has it. Raised by the wire; the connection always ends (RFC 9112 §2.2)."""
+
+    def __init__(
+        self, status: int, detail: str, *, setting: str = "", fields: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        super().__init__(status, detail, setting=setting, fields=fields, must_close=True)
+
+
+class BodyError(NetlodgeError):
+    """The peer ended, reset or broke a body before its end. Raised to whoever reads the body."""
+
+
+class Fields:
+    """The fields of a section in order (RFC 9110 §5.3): a list of `(name, value)` with quick look-up by name.
+
+    Names passed to any method must be lower-case. Nothing here validates: the wire does, in both directions.
+    """
+
+    __slots__ = ("_index", "_pairs")
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+        self._pairs: list[tuple[str, str]] = list(pairs)
+        self._index: dict[str, str] = dict(self._pairs)
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """The combined value: one line's value, or several lines' joined by `, ` in order (RFC 9110 §5.2). Not for
+        `set-cookie`, which cannot be joined: use `get_all`."""
+        value = self._index.get(name)
+        if value is None:
+            return default
+        if len(self._index) == len(self._pairs):
+            return value
+        return ", ".join(v for n, v in self._pairs if n == name)
+
+    def get_all(self, name: str) -> list[str]:
+        """The value of each line with this name, in order."""
+        if name not in self._index:
+            return []
+        return [v for n, v in self._pairs if n == name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._index
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._pairs)
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Fields) and self._pairs == other._pairs
+
+    __hash__ = None  # type: ignore[assignment]  # mutable
+
+    def __repr__(self) -> str:
+        return f"Fields({self._pairs!r})"
+
+    def append(self, name: str, value: str) -> None:
+        self._pairs.append((name, value))
+        self._index[name] = value
+
+    def set(self, name: str, value: str) -> None:
+        """Replace all lines of this name by one, in the place of the first; or append it."""
+        if name in self._index:
+            kept: list[tuple[str, str]] = []
+            placed = False
+            for n, v in self._pairs:
+                if n != name:
+                    kept.append((n, v))
+                elif not placed:
+                    kept.append((name, value))
+                    placed = True
+            self._pairs = kept
+        else:
+            self._pairs.append((name, value))
+        self._index[name] = value
+
+    def set_default(self, name: str, value: str) -> None:
+        """Append the line unless one of this name is there."""
+        if name not in self._index:
+            self.append(name, value)
+
+    def remove(self, name: str) -> None:
+        if name in self._index:
+            self._pairs = [pair for pair in self._pairs if pair[0] != name]
+            del self._index[name]
+
+    def copy(self) -> Fields:
+        return Fields(self._pairs)
+
+    def list_of(self, name: str) -> list[str]:
+        """The members of a comma-separated list (RFC 9110 §5.6.1) without quoted commas: tokens, stripped, lower-cased,
+        empty ones left out. For `connection`, `transfer-encoding`, `te`, `expect` and the like."""
+        value = self.get(name)
+        if value is None:
+            return []
+        return [token for part in value.split(",") if (token := part.strip(" \t").lower())]
+
+
+class TargetForm(Enum):
+    """The four forms of a request target (RFC 9112 §3.2)."""
+
+    ORIGIN = "origin-form"
+    ABSOLUTE = "absolute-form"
+    AUTHORITY = "authority-form"
+    ASTERISK = "asterisk-form"
+
+
+class RequestBody(Protocol):
+    """The content of a request as a handler reads it. Reading is what tells a client that waits for `100 Continue` to go on
+    (RFC 9110 §10.1.1). Backpressure: what is not read is not taken from the client beyond a small buffer."""
+
+    @property
+    def length(self) -> int | None:
+        """Octets in all if the head said so; 0 if there is no body; None if only the end will tell (chunked)."""
+        ...
+
+    async def read(self) -> bytes:
+        """The next piece, of any size above zero; `b""` at the end and ever after.
+
+        Raises `BodyError` when the client vanished or broke the framing, `HttpError` 413 past `limits.body_size`, 408 when the
+        client was slower than `limits.body_rate`.
+        """
+        ...
+
+    @property
+    def trailers(self) -> Fields | None:
+        """The trailer section, once the end has been read (RFC 9110 §6.5)."""
+        ...
+
+
+class RequestLink(Protocol):
+    """What a handler may do towards the client before its answer."""
+
+    def inform(self, status: int, fields: Fields) -> None:
+        """Send an interim response, 1xx but not 101 (RFC 9110 §15.2), e.g. 103 with `link`. Not sent to HTTP/1.0."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """One request, whichever version carried it. The wire has checked its grammar; nothing in it is trusted otherwise."""
+
+    method: str
+    """Case-sensitive token."""
+    target: str
+    """The request target as it stood on the wire (for HTTP/2: put together from the pseudo-fields)."""
+    form: TargetForm
+    scheme: str
+    """`http` or `https`, of the target URI (RFC 9110 §7.1)."""
+    host: str
+    """The host of the target URI, lower-case, without port; brackets stay around IPv6. Empty only for HTTP/1.0 without Host."""
+    port: int | None
+    """The port that the authority names, if it names one."""
+    path: str
+    """Path of the target URI as on the wire, still percent-encoded, always with a leading `/`; empty for `*` and authority-form."""
+    query: str | None
+    """What follows `?`, still encoded; None if there is no `?`."""
+    version: str
+    """`"1.0"`, `"1.1"`, `"2"`."""
+    fields: Fields
+    body: RequestBody
+    peer: Peer
+    local: Peer
+    link: RequestLink
+    route: dict[str, str] = field(default_factory=dict)
+    """Notes that outer handlers leave for inner ones and for the log (e.g. `prefix`: the path prefix that a router took off)."""
+
+
+class Chunks(Protocol):
+    """A streamed body: pieces of any size, produced no faster than they are taken. `aclose()` is awaited when the answer ends
+    early. An exception in the middle truncates the answer visibly (no last chunk; the connection is aborted)."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+
+@dataclass(slots=True)
+class FileBody:
+    """A body that is spans of an open regular file between literal bytes, for `sendfile`.
+
+    `parts` holds literal bytes (multipart delimiters) and `(offset, count)` spans, in order. The session owns `descriptor` from
+    the moment the response is returned and closes it exactly once.
+    """
+
+    descriptor: int
+    parts: list[bytes | tuple[int, int]]
+
+    @property
+    def length(self) -> int:
+        return sum(len(part) if isinstance(part, bytes) else part[1] for part in self.parts)
+
+
+Body = bytes | FileBody | Chunks
+
+Takeover = Callable[[Connection, bytes], Awaitable[None]]
+"""Given the connection and the bytes already received after the request, owns the stream until it returns (RFC 9110 §7.8)."""
+
+
+class StillHolds(Protocol):
+    """The conditions under which a remembered answer holds, beyond time and generation: asked once per turn of the event loop
+    before the answer is used. Must be quick (one `stat`), must not raise."""
+
+    def __call__(self) -> bool: ...
+
+
+@dataclass(slots=True)
+class Remember:
+    """Says that anyone who sends the same bytes may have this same answer, and for how long. Set by handlers only on answers
+    that depend on nothing but the request head and what `still_holds`, `expires` and the generation watch."""
+
+    expires: float
+    """On the worker's monotonic clock; `inf` if only the other conditions end it."""
+    still_holds: StillHolds | None = None
+    slot: int = -1
+    """Slot in the shared array of generations, or -1."""
+    generation: int = 0
+    born: float | None = None
+    """If set, an `age` field is rendered: whole seconds since this moment on the monotonic clock (RFC 9111 §5.1)."""
+
+
+@dataclass(slots=True, eq=False)
+class Response:
+    """One final answer. The session adds `date`, `server`, the framing and connection fields; a handler sets none of those, except
+    `content-length` when it answers HEAD or 304 without the body at hand."""
+
+    status: int
+    fields: Fields = field(default_factory=Fields)
+    body: Body = b""
+    trailers: Callable[[], Fields] | None = None
+    """Called after the last piece of a streamed body."""
+    remember: Remember | None = None
+    takeover: Takeover | None = None
+    """With status 101 (or 2xx to CONNECT): what happens on the stream after the head."""
+
+
+class Handler(Protocol):
+    """The one thing that every part of a service is: routers, access control, caches, files, proxies, applications."""
+
+    async def handle(self, request: Request) -> Response:
+        """Answer the request.
+
+        May read `request.body`; what is left unread is drained or ends the connection, as the session sees fit. Raises `HttpError` to
+        answer with an error page; `BodyError` may pass through (the client is gone). Any other exception is a defect: 500,
+        logged with its traceback. Cancelled when the client goes away before the answer was complete.
+        Handlers that need not wait do not suspend: they are run without a task.
+        """
+        ...
