@@ -21,8 +21,8 @@ class WorkerClock:
         self.wall: float = time.time()
         self.second: int = int(self.wall)
 
-    def wall_ns(self) -> int:
-        return time.time_ns()
+    monotonic = staticmethod(time.monotonic)
+    time = staticmethod(time.time)
 
 
 class FakeClock:
@@ -40,5 +40,8 @@ class FakeClock:
         self.wall += seconds
         self.second = int(self.wall)
 
-    def wall_ns(self) -> int:
-        return int(self.wall * 1e9)
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return self.wall

@@ -25,8 +25,8 @@ class Clock(Protocol):
     """The time as the worker knows it: read from memory, moved by the worker's tick (four times a second).
 
     `now` is monotonic seconds, for deadlines and ages. `wall` is seconds since the epoch, for dates; `second` is its
-    whole part. `wall_ns()` alone asks the operating system, for records that must be in order. A rule never holds a
-    clock: it takes the time as an argument.
+    whole part. `monotonic()` and `time()` ask the operating system: for conditions that must hold to the instant, and for
+    records that must be in order. A rule never holds a clock: it takes the time as an argument.
     """
 
     @property
@@ -35,7 +35,8 @@ class Clock(Protocol):
     def wall(self) -> float: ...
     @property
     def second(self) -> int: ...
-    def wall_ns(self) -> int: ...
+    def monotonic(self) -> float: ...
+    def time(self) -> float: ...
 
 
 class Connection(Protocol):
@@ -45,6 +46,8 @@ class Connection(Protocol):
     the end once, by `Session.connection_lost`.
     """
 
+    session: Session
+    """Who is told of what arrives. Whoever owns the stream may hand it on by setting another (an upgrade, a tunnel)."""
     peer: Peer
     local: Peer
     is_secure: bool
@@ -68,6 +71,14 @@ class Connection(Protocol):
         ...
 
     may_send_file: bool
+
+    progress: int
+    """Grows whenever the peer's side took something that had to wait."""
+
+    def unacknowledged(self) -> int:
+        """Octets handed over that the peer has not taken yet, as far as the kernel tells: what makes a slow reader differ from one
+        who reads nothing."""
+        ...
 
     async def drained(self) -> None:
         """Return when the stream is writable again. Raises `ConnectionResetError` when it ended instead."""
@@ -130,10 +141,10 @@ SessionFactory = Callable[[Connection], Session]
 
 
 class Refusal(Protocol):
-    """What a door does with a connection that is over a limit: say so in the protocol's own words, then close."""
+    """What a door says to a connection that is over a limit, in the protocol's own words, before it closes it."""
 
-    def __call__(self, connection: Connection, limit: str) -> None:
-        """`limit` is the setting's key path, e.g. `limits.connections_per_client`."""
+    def __call__(self, limit: str) -> bytes:
+        """`limit` is the setting's key path, e.g. `limits.connections_per_client`. Return the whole last message."""
         ...
 
 

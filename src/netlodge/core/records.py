@@ -108,5 +108,5 @@ class LineRecord:
 
 Record = HttpRecord | LineRecord
 Entry = tuple[float, Peer, Record]
-"""When (seconds since the epoch: when the answer was given), who asked, what passed."""
+"""When the answer was given (seconds since the epoch; to a quarter of a second for a remembered one), who asked, what passed."""
 Journal = list[Entry]

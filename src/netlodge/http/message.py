@@ -8,13 +8,13 @@ nothing is lost and nothing needs guessing. Whoever knows better (a path in UTF-
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from http import HTTPStatus
 from typing import Protocol
 
-from netlodge.core.contracts import Connection, Peer
+from netlodge.core.contracts import Connection, Peer, Session
 from netlodge.core.errors import NetlodgeError
 
 REASONS: dict[int, str] = {status.value: status.phrase for status in HTTPStatus} | {
@@ -172,8 +172,8 @@ class RequestBody(Protocol):
     async def read(self) -> bytes:
         """The next piece, of any size above zero; `b""` at the end and ever after.
 
-        Raises `BodyError` when the client vanished or broke the framing, `HttpError` 413 past `limits.body_size`, 408 when the
-        client was slower than `limits.body_rate`.
+        Raises `BodyError` when the client vanished, `HttpError` 400 when it broke the framing, 413 past `limits.body_size`, 408 when
+        it was slower than `limits.body_rate`.
         """
         ...
 
@@ -246,8 +246,9 @@ class FileBody:
 
 Body = bytes | FileBody | Chunks
 
-Takeover = Callable[[Connection, bytes], Awaitable[None]]
-"""Given the connection and the bytes already received after the request, owns the stream until it returns (RFC 9110 §7.8)."""
+Takeover = Callable[[Connection, bytes], Session]
+"""Given the connection and the bytes already received after the request, makes the session that owns the stream from here on
+(RFC 9110 §7.8)."""
 
 
 class StillHolds(Protocol):

@@ -1,0 +1,92 @@
+"""What was measured, and the budgets that it is held against: data, no measuring."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from bench.servers import FLOOR, LODGE, NGINX, NGINX_CACHE, SQUID
+
+
+@dataclass(slots=True)
+class Row:
+    """One server in one scenario: figures by name, each in the unit that its name ends in."""
+
+    server: str
+    figures: dict[str, float] = field(default_factory=dict)
+    fault: str = ""
+    """Why the row is invalid; empty if it is not."""
+
+
+@dataclass(slots=True)
+class Table:
+    scenario: str
+    title: str
+    columns: tuple[str, ...]
+    """The figures that are printed, in order."""
+    rows: list[Row] = field(default_factory=list)
+    absent: dict[str, str] = field(default_factory=dict)
+    """Servers that could not be started, and why."""
+
+    def figure(self, server: str, name: str) -> float | None:
+        """A valid row's figure, or None."""
+        for row in self.rows:
+            if row.server == server and not row.fault:
+                return row.figures.get(name)
+        return None
+
+
+class Budget(NamedTuple):
+    """A row of the table of budgets in docs/ARCHITECTURE.md: the lodge's figure, over another's if one is named, is at most so much."""
+
+    work: str
+    scenario: str
+    figure: str
+    against: str
+    """The server whose figure divides; empty for a bound on the figure itself."""
+    most: float
+
+
+BUDGETS = (
+    Budget("remembered 1 KiB answer, log and metrics on", "small", "cpu_us", NGINX_CACHE, 0.65),
+    Budget("remembered 1 KiB answer, log and metrics on", "small", "cpu_us", FLOOR, 1.6),
+    Budget("static 1 KiB file", "small", "cpu_us", NGINX, 0.8),
+    Budget("request head not seen before", "unseen", "cpu_us", SQUID, 1.0),
+    Budget("1 MiB", "large", "cpu_us", NGINX, 2.0),
+    Budget("1 MiB", "large", "cpu_us", SQUID, 0.25),
+    Budget("memory for each of 10,000 idle connections, KiB", "idle", "kib_each", "", 12.0),
+    # "Slow nobody", as a number: what the busy clients lose is within what two runs differ by.
+    Budget("busy clients beside 10,000 idle connections", "idle", "slowdown", "", 1.15),
+    Budget("busy clients beside 1,000 slow senders", "slow", "slowdown", "", 1.15),
+    Budget("memory growth while a file of 4 GiB goes out, MiB", "huge", "growth_mib", "", 32.0),
+)
+
+
+class Verdict(NamedTuple):
+    budget: Budget
+    value: float | None
+    """None if it could not be measured."""
+
+    def __str__(self) -> str:
+        budget = self.budget
+        against = f" of {budget.against}" if budget.against else ""
+        bound = f"<= {budget.most:g}{against}"
+        if self.value is None:
+            return f"  not measured  {budget.work}: {bound}"
+        word = "met   " if self.value <= budget.most else "MISSED"
+        return f"  {word}  {self.value:7.2f}  {budget.work}: {bound}"
+
+
+def judge(tables: Sequence[Table]) -> list[Verdict]:
+    """Each budget whose scenario was run, with the value that decides it."""
+    verdicts = []
+    for budget in BUDGETS:
+        for table in tables:
+            if table.scenario == budget.scenario:
+                value = table.figure(LODGE, budget.figure)
+                if value is not None and budget.against:
+                    other = table.figure(budget.against, budget.figure)
+                    value = value / other if other else None
+                verdicts.append(Verdict(budget, value))
+    return verdicts

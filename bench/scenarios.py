@@ -1,0 +1,225 @@
+"""The scenarios: who is driven, with what, and which figures come out.
+
+Rounds are interleaved (A B C, A B C, ...), so that whatever else happens on the machine happens to all. A server's processor
+time is the kernel's account of its whole process tree, and is read before and after each round.
+"""
+
+from __future__ import annotations
+
+import resource
+import statistics
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from bench.load import Holders, LoadError, Round, download, run_wrk
+from bench.processes import cores
+from bench.results import Row, Table
+from bench.servers import Server, Setting, end_line_up, start_line_up
+
+SMALL: Final = "/1k.txt"
+LARGE: Final = "/1m.bin"
+HUGE: Final = "/huge.bin"
+
+MEASURED: Final = ("cpu_us", "cpu_us_least", "requests_per_s", "p99_ms")
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much of everything."""
+
+    rounds: int
+    seconds: int
+    idle: int
+    slow: int
+    huge_octets: int
+    only: tuple[str, ...]
+    """Servers to start, by their names in `STARTERS`; empty for all that the scenario wants."""
+
+
+class Scenario(NamedTuple):
+    name: str
+    title: str
+    starters: tuple[str, ...]
+    run: Callable[[Setting, Effort, Table], None]
+    workers: int = 1
+
+
+# --- Files ------------------------------------------------------------------------------------------------------------
+
+
+def make_site(site: Path, huge_octets: int) -> None:
+    """The files that all servers serve. The huge one is sparse: it takes no room on the disk."""
+    site.mkdir(parents=True)
+    (site / SMALL[1:]).write_bytes(b"a" * 1024)
+    (site / LARGE[1:]).write_bytes(b"a" * (1 << 20))
+    with (site / HUGE[1:]).open("wb") as file:
+        file.truncate(huge_octets)
+    for path in (site, *site.iterdir()):
+        path.chmod(0o755)
+
+
+# --- Busy clients -----------------------------------------------------------------------------------------------------
+
+
+def loader(
+    setting: Setting, effort: Effort, path: str = SMALL, *, connections: int = 64, script: str = ""
+) -> Callable[[Server], Round]:
+    """One round of wrk, for any server of the setting."""
+    _, core = cores()
+    load_core = str(core) if setting.workers == 1 else setting.core
+
+    def load(server: Server) -> Round:
+        return run_wrk(
+            server,
+            path,
+            connections=connections,
+            seconds=effort.seconds,
+            core=load_core,
+            threads=setting.workers,
+            script=script,
+        )
+
+    return load
+
+
+def interleave(servers: list[Server], rounds: int, load: Callable[[Server], Round]) -> dict[str, list[Round]]:
+    results: dict[str, list[Round]] = {server.name: [] for server in servers}
+    for _ in range(rounds):
+        for server in servers:
+            results[server.name].append(load(server))
+    return results
+
+
+def summarize(name: str, rounds: list[Round]) -> Row:
+    """Median and least of the rounds. One round with a fault makes the row invalid."""
+    faults = [r.fault for r in rounds if r.fault]
+    figures = {
+        "cpu_us": statistics.median(r.cpu_us for r in rounds),
+        "cpu_us_least": min(r.cpu_us for r in rounds),
+        "requests_per_s": statistics.median(r.rate for r in rounds),
+        "p99_ms": 1e3 * statistics.median(r.p99 for r in rounds),
+    }
+    return Row(name, figures, faults[0] if faults else "")
+
+
+def drive(path: str, *, connections: int = 64, script: str = "") -> Callable[[Setting, Effort, Table], None]:
+    """A scenario of busy clients alone."""
+
+    def run(setting: Setting, effort: Effort, table: Table) -> None:
+        # The large body is for those who can send it.
+        servers = [s for s in setting.servers if path != LARGE or s.name != "C loop"]
+        load = loader(setting, effort, path, connections=connections, script=script)
+        for name, rounds in interleave(servers, effort.rounds, load).items():
+            table.rows.append(summarize(name, rounds))
+
+    return run
+
+
+def drive_beside(kind: str) -> Callable[[Setting, Effort, Table], None]:
+    """A scenario of 64 busy clients, first alone, then beside many connections that rest (`idle`) or dribble (`slow`)."""
+
+    def run(setting: Setting, effort: Effort, table: Table) -> None:
+        count = effort.idle if kind == "idle" else effort.slow
+        load = loader(setting, effort)
+        for server in setting.servers:
+            alone = [load(server) for _ in range(effort.rounds)]
+            before = server.tree.pss_bytes()
+            try:
+                with Holders(kind, server, SMALL, count, str(cores()[1])) as holders:
+                    grown = server.tree.pss_bytes() - before
+                    beside = [load(server) for _ in range(effort.rounds)]
+            except LoadError as error:
+                table.rows.append(Row(server.name, fault=str(error)))
+                continue
+            row = summarize(server.name, [*beside, *(r for r in alone if r.fault)])
+            lone = summarize(server.name, alone)
+            row.figures["kib_each"] = grown / 1024 / count
+            row.figures["alone_requests_per_s"] = lone.figures["requests_per_s"]
+            row.figures["alone_p99_ms"] = lone.figures["p99_ms"]
+            row.figures["slowdown"] = lone.figures["requests_per_s"] / row.figures["requests_per_s"]
+            row.figures["kept"] = holders.kept
+            if kind == "idle" and holders.kept < count and not row.fault:
+                row.fault = f"only {holders.kept} of {count} connections were kept"
+            table.rows.append(row)
+
+    return run
+
+
+def drive_huge(setting: Setting, effort: Effort, table: Table) -> None:
+    """One download of a huge file: how much more memory the server took, at its peak, than before."""
+    for server in setting.servers:
+        before = server.tree.rss_bytes()
+        server.tree.reset_peak()
+        cpu_before = server.tree.cpu_seconds()
+        done = download(server, HUGE, str(cores()[1]))
+        fault = done.fault or ("" if done.octets == effort.huge_octets else f"{done.octets} octets arrived")
+        figures = {
+            "growth_mib": (server.tree.peak_rss_bytes() - before) / (1 << 20),
+            "mib_per_s": done.octets / (1 << 20) / max(done.seconds, 1e-6),
+            "cpu_s": server.tree.cpu_seconds() - cpu_before,
+        }
+        table.rows.append(Row(server.name, figures, fault))
+
+
+# --- The list ---------------------------------------------------------------------------------------------------------
+
+ALL: Final = ("floor", "nginx", "varnish", "squid", "uvicorn", "granian", "lodge")
+
+SCENARIOS: Final = (
+    Scenario("small", "1 KiB, keep-alive, 64 connections", (*ALL, "lodge-parsing"), drive(SMALL)),
+    Scenario("unseen", "1 KiB, each request head never seen before", ALL, drive(SMALL, script="unseen.lua")),
+    Scenario("large", "1 MiB, 64 connections", ALL[1:], drive(LARGE)),
+    Scenario("many", "1 KiB, 1,000 connections", ALL, drive(SMALL, connections=1000)),
+    Scenario(
+        "workers",
+        "1 KiB, two workers (on both cores, which the load shares)",
+        ("floor", "nginx", "granian", "uvicorn", "lodge"),
+        drive(SMALL),
+        workers=2,
+    ),
+    Scenario(
+        "idle", "10,000 idle connections, and 64 busy ones beside", ("nginx", "granian", "lodge"), drive_beside("idle")
+    ),
+    Scenario("slow", "1,000 slow senders, and 64 busy connections beside", ("nginx", "lodge"), drive_beside("slow")),
+    Scenario("huge", "a file of 4 GiB to one client", ("nginx", "lodge"), drive_huge),
+)
+
+COLUMNS: Final = {
+    "idle": ("kib_each", "slowdown", "cpu_us", "requests_per_s", "alone_requests_per_s", "p99_ms", "alone_p99_ms"),
+    "slow": ("slowdown", "cpu_us", "requests_per_s", "alone_requests_per_s", "p99_ms", "alone_p99_ms", "kept"),
+    "huge": ("growth_mib", "mib_per_s", "cpu_s"),
+}
+
+
+def run_scenario(scenario: Scenario, effort: Effort, place: Path) -> Table:
+    """Start the scenario's servers, run it, end them. Never raises for a server's sake: its row says what happened."""
+    server_core, load_core = cores()
+    setting = Setting(
+        place=place / scenario.name,
+        site=place / "site",
+        core=str(server_core) if scenario.workers == 1 else f"{server_core},{load_core}",
+        workers=scenario.workers,
+    )
+    table = Table(scenario.name, scenario.title, COLUMNS.get(scenario.name, MEASURED))
+    wanted = tuple(name for name in scenario.starters if not effort.only or name in effort.only)
+    try:
+        start_line_up(setting, wanted)
+        table.absent = setting.absent
+        scenario.run(setting, effort, table)
+    finally:
+        end_line_up(setting)
+    return table
+
+
+@contextmanager
+def many_files() -> Iterator[int]:
+    """Raise the limit of open files as far as it goes, for us and what we start; yields it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        yield hard
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

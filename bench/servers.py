@@ -1,0 +1,213 @@
+"""How each server is started for the benchmark: the same files, the same core, its log on where it has one.
+
+A starter returns the rows of the table that one process tree serves: nginx, say, has a door for each way of setting it up.
+What cannot be started (not installed, not built, a mistake) is left out of the tables, and its reason is printed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import string
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.processes import ProcessTree, StartError, find, free_port, pinned
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+
+FLOOR = "C loop"
+NGINX = "nginx"
+NGINX_KEPT = "nginx, open files kept"
+NGINX_BUFFERED = "nginx, files kept, log buffered"
+NGINX_CACHE = "nginx proxy_cache"
+VARNISH = "Varnish hit"
+SQUID = "Squid hit"
+UVICORN = "uvicorn, bare ASGI"
+GRANIAN = "Granian, bare ASGI"
+LODGE = "Netlodge"
+LODGE_PARSING = "Netlodge, recall off"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One row: where to ask, and whose account to read."""
+
+    name: str
+    port: int
+    tree: ProcessTree
+
+
+@dataclass(slots=True)
+class Setting:
+    """What all servers of one line-up share."""
+
+    place: Path
+    """A folder of their own for logs, caches and configurations."""
+    site: Path
+    """The files to serve."""
+    core: str
+    """The cores that they may run on, as taskset reads it."""
+    workers: int
+    servers: list[Server] = field(default_factory=list)
+    absent: dict[str, str] = field(default_factory=dict)
+    """Why a row is missing."""
+
+    def port_of(self, name: str) -> int:
+        for server in self.servers:
+            if server.name == name:
+                return server.port
+        raise StartError(f"needs {name}, which is not there")
+
+    def start(self, command: list[str], name: str, port: int) -> ProcessTree:
+        """Start `command` on the setting's cores, wait for `port`, and return its tree. Raises `StartError`."""
+        tree = ProcessTree(pinned(command, self.core), self.place / f"{name}.log", {"PYTHONPATH": str(ROOT)})
+        try:
+            tree.wait_for_port(port)
+        except StartError:
+            tree.end()
+            raise
+        return tree
+
+
+def program(name: str) -> str:
+    path = find(name)
+    if path is None:
+        raise StartError("not installed")
+    return path
+
+
+def fill_in(template: str, **values: object) -> str:
+    return string.Template((HERE / template).read_text()).substitute(values)
+
+
+def start_floor(setting: Setting) -> list[Server]:
+    compiler = find("cc") or program("gcc")
+    built = HERE / "build" / "floor"
+    source = HERE / "floor.c"
+    if not built.exists() or built.stat().st_mtime < source.stat().st_mtime:
+        built.parent.mkdir(exist_ok=True)
+        subprocess.run([compiler, "-O2", "-Wall", "-o", str(built), str(source)], check=True)
+    port = free_port()
+    return [Server(FLOOR, port, setting.start([str(built), str(port), str(setting.workers)], "floor", port))]
+
+
+def start_nginx(setting: Setting) -> list[Server]:
+    ports = {name: free_port() for name in (NGINX, NGINX_KEPT, NGINX_BUFFERED, NGINX_CACHE)}
+    configuration = setting.place / "nginx.conf"
+    configuration.write_text(
+        fill_in(
+            "nginx.conf.in",
+            user="user root;" if os.geteuid() == 0 else "",
+            workers=setting.workers,
+            place=setting.place,
+            site=setting.site,
+            static_port=ports[NGINX],
+            kept_port=ports[NGINX_KEPT],
+            buffered_port=ports[NGINX_BUFFERED],
+            cached_port=ports[NGINX_CACHE],
+        )
+    )
+    command = [program("nginx"), "-e", str(setting.place / "nginx.error.log"), "-c", str(configuration)]
+    tree = setting.start(command, "nginx", ports[NGINX])
+    return [Server(name, port, tree) for name, port in ports.items()]
+
+
+def start_varnish(setting: Setting) -> list[Server]:
+    port = free_port()
+    command = [program("varnishd"), "-F", "-a", f"127.0.0.1:{port}", "-b", f"127.0.0.1:{setting.port_of(NGINX)}"]
+    command += ["-n", str(setting.place / "varnish"), "-s", "malloc,256m", "-t", "86400"]
+    command += ["-p", "timeout_idle=600", "-p", "thread_pool_max=5000"]
+    if os.geteuid() == 0:
+        command += ["-j", "none"]
+    return [Server(VARNISH, port, setting.start(command, "varnish", port))]
+
+
+def start_squid(setting: Setting) -> list[Server]:
+    port = free_port()
+    place = setting.place / "squid"
+    place.mkdir()
+    if os.geteuid() == 0:
+        # Squid refuses to stay root.
+        owner = pwd.getpwnam("proxy")
+        os.chown(place, owner.pw_uid, owner.pw_gid)
+    configuration = place / "squid.conf"
+    configuration.write_text(fill_in("squid.conf.in", port=port, origin_port=setting.port_of(NGINX), place=place))
+    command = [program("squid"), "-N", "-f", str(configuration)]
+    return [Server(SQUID, port, setting.start(command, "squid", port))]
+
+
+def start_uvicorn(setting: Setting) -> list[Server]:
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "--port", str(port), "--workers", str(setting.workers)]
+    command += ["--no-access-log", "--log-level", "error", "--timeout-keep-alive", "600", "--backlog", "8192"]
+    command += ["--loop", "uvloop", "--http", "httptools", "--lifespan", "off", "bench.application:application"]
+    return [Server(UVICORN, port, setting.start(command, "uvicorn", port))]
+
+
+def start_granian(setting: Setting) -> list[Server]:
+    port = free_port()
+    command = [sys.executable, "-m", "granian", "--interface", "asginl", "--port", str(port)]
+    command += ["--workers", str(setting.workers), "--loop", "uvloop", "--http", "1", "--no-ws", "--no-access-log"]
+    command += ["--log-level", "error", "--backlog", "8192", "bench.application:application"]
+    return [Server(GRANIAN, port, setting.start(command, "granian", port))]
+
+
+def start_lodge(setting: Setting, name: str = LODGE, *overrides: str) -> list[Server]:
+    port = free_port()
+    data = setting.place / ("lodge" if name == LODGE else "lodge-other")
+    settings = {
+        "data": str(data),
+        "workers": setting.workers,
+        "web.listen": [f"127.0.0.1:{port}"],
+        "web.listen_tls": [],
+        # As the others are set: what rests is kept until the benchmark lets go.
+        "limits.idle_timeout": "10 min",
+    }
+    command = [str(Path(sys.executable).with_name("netlodge")), "up", "--files", str(setting.site), "--only", "web"]
+    for key, value in settings.items():
+        command += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
+    for override in overrides:
+        command += ["--set", override]
+    return [Server(name, port, setting.start(command, data.name, port))]
+
+
+def start_lodge_parsing(setting: Setting) -> list[Server]:
+    return start_lodge(setting, LODGE_PARSING, "recall.enabled=false")
+
+
+STARTERS: dict[str, Callable[[Setting], list[Server]]] = {
+    # In this order: Varnish and Squid fetch from nginx.
+    "floor": start_floor,
+    "nginx": start_nginx,
+    "varnish": start_varnish,
+    "squid": start_squid,
+    "uvicorn": start_uvicorn,
+    "granian": start_granian,
+    "lodge": start_lodge,
+    "lodge-parsing": start_lodge_parsing,
+}
+
+
+def start_line_up(setting: Setting, starters: tuple[str, ...]) -> None:
+    """Start the named servers into `setting.servers`; one that fails goes to `setting.absent`."""
+    setting.place.mkdir(parents=True, exist_ok=True)
+    for name in starters:
+        try:
+            setting.servers += STARTERS[name](setting)
+        except (StartError, OSError, subprocess.CalledProcessError, KeyError) as error:
+            setting.absent[name] = str(error)
+
+
+def end_line_up(setting: Setting) -> None:
+    """End every tree of the line-up, and remove what it wrote."""
+    for tree in {id(server.tree): server.tree for server in reversed(setting.servers)}.values():
+        tree.end()
+    setting.servers.clear()
+    shutil.rmtree(setting.place, ignore_errors=True)

@@ -1,0 +1,196 @@
+"""Every bound that a peer can push against, with its name, its default and the servers that set the precedent."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from netlodge.config.quantities import Duration, Rate, Size
+from netlodge.config.schema import doc
+
+_KIB = 1024
+_MIB = 1024 * _KIB
+_TIB = 1024 * 1024 * _MIB
+_HOUR = 3600
+_DAY = 24 * _HOUR
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every bound that a peer can push against. An answer that refuses something names the limit that refused it."""
+
+    request_line_size: Annotated[
+        Size,
+        doc(
+            "Longest request line. Past it the answer is 414. RFC 9112 §3 recommends at least 8000 octets.",
+            least=256,
+            most=_MIB,
+            precedent="nginx `large_client_header_buffers` 8 KiB each; Apache `LimitRequestLine` 8190 octets.",
+        ),
+    ] = Size.parse("8 KiB")
+    head_size: Annotated[
+        Size,
+        doc(
+            "Longest request head, request line included, and longest trailer section. Past it the answer is 431.",
+            least=512,
+            most=16 * _MIB,
+            precedent="nginx 4 buffers of 8 KiB; Node.js `--max-http-header-size` 16 KiB; Go `MaxHeaderBytes` 1 MiB.",
+        ),
+    ] = Size.parse("32 KiB")
+    field_count: Annotated[
+        int,
+        doc(
+            "Most fields in a request head or a trailer section. Past it the answer is 431.",
+            least=8,
+            most=10_000,
+            precedent="Apache `LimitRequestFields` 100; HAProxy `tune.http.maxhdr` 101.",
+        ),
+    ] = 100
+    body_size: Annotated[
+        Size,
+        doc(
+            "Largest request body. Past it the answer is 413, as soon as the head announces it or the octets have come.",
+            least=0,
+            most=1024 * _TIB,
+            precedent="Apache `LimitRequestBody` 1 GiB; nginx `client_max_body_size` 1 MiB.",
+        ),
+    ] = Size.parse("1 GiB")
+    chunk_extension_size: Annotated[
+        Size,
+        doc(
+            "Most octets of chunk extensions in one body. They carry nothing of use and can be used to waste time: past it the answer is 400.",
+            least=0,
+            most=_MIB,
+            precedent="Node.js and Go 16 KiB in one body.",
+        ),
+    ] = Size.parse("16 KiB")
+    head_timeout: Annotated[
+        Duration,
+        doc(
+            "Longest time from the first octet of a request head to its last. Past it the answer is 408.",
+            least=0.1,
+            most=_HOUR,
+            precedent="HAProxy's guides `timeout http-request` 10 s; Apache `RequestReadTimeout header` 20 s; nginx `client_header_timeout` 60 s.",
+        ),
+    ] = Duration.parse("10 s")
+    idle_timeout: Annotated[
+        Duration,
+        doc(
+            "How long a connection may rest between requests, or before its first one, until it is closed.",
+            least=0.1,
+            most=_DAY,
+            precedent="nginx `keepalive_timeout` 75 s; Apache `KeepAliveTimeout` 5 s.",
+        ),
+    ] = Duration.parse("75 s")
+    body_grace: Annotated[
+        Duration,
+        doc(
+            "How long a request body may take before `limits.body_rate` is asked of it.",
+            least=0,
+            most=_HOUR,
+            precedent="Apache `RequestReadTimeout body` 20 s.",
+        ),
+    ] = Duration.parse("10 s")
+    body_rate: Annotated[
+        Rate,
+        doc(
+            "Slowest pace of a request body once `limits.body_grace` is over, on average since its start. "
+            "A slower sender is answered 408. Time in which the lodge itself is not reading does not count. 0 asks for no pace.",
+            least=0,
+            most=1024 * _MIB,
+            precedent="Apache `RequestReadTimeout` MinRate 500 octets a second; IIS `minBytesPerSecond` 240.",
+        ),
+    ] = Rate.parse("500 B/s")
+    send_timeout: Annotated[
+        Duration,
+        doc(
+            "How long a client may take nothing of an answer that waits to be sent, until the connection is cut.",
+            least=0.1,
+            most=_DAY,
+            precedent="nginx `send_timeout` 60 s; Apache `Timeout` 60 s.",
+        ),
+    ] = Duration.parse("60 s")
+    requests_per_connection: Annotated[
+        int,
+        doc(
+            "Most requests on one connection; the last answer says so. 0 sets no bound.",
+            least=0,
+            most=1_000_000_000,
+            precedent="nginx `keepalive_requests` 1000; Apache `MaxKeepAliveRequests` 100; HAProxy and Caddy none.",
+        ),
+    ] = 0
+    connections: Annotated[
+        int,
+        doc(
+            "Most connections in all, over all doors and workers. A further one is told so and closed.",
+            least=1,
+            most=10_000_000,
+            precedent="nginx `worker_connections` 512 for each worker; HAProxy `maxconn`, by the system's open files.",
+        ),
+    ] = 65_536
+    connections_per_client: Annotated[
+        int,
+        doc(
+            "Most connections from one client address, over all doors and workers. A further one is told so and closed. "
+            "An office behind one address is one client: this default lets it take a quarter of `limits.connections`.",
+            least=1,
+            most=10_000_000,
+            precedent="nginx (`limit_conn`) and HAProxy (`src_conn_cur`) none until set; Postfix `smtpd_client_connection_count_limit` 50.",
+        ),
+    ] = 16_384
+    drain_body: Annotated[
+        Size,
+        doc(
+            "How much of a request body that nobody read is read and thrown away, so that the connection can go on. "
+            "If more is left, the connection is closed after the answer.",
+            least=0,
+            most=1024 * _MIB,
+            precedent="Go `net/http` 256 KiB.",
+        ),
+    ] = Size.parse("256 KiB")
+    linger_timeout: Annotated[
+        Duration,
+        doc(
+            "How long a connection that the lodge ended is still read, so that the client can take the last answer (RFC 9112 §9.6).",
+            least=0,
+            most=60,
+            precedent="nginx `lingering_timeout` 5 s.",
+        ),
+    ] = Duration.parse("5 s")
+    ranges: Annotated[
+        int,
+        doc(
+            "Most ranges in one request, after neighbours have been joined. "
+            "A request for more is answered with the whole (RFC 9110 §14.2). 0 turns ranges off.",
+            least=0,
+            most=10_000,
+            precedent="Apache `MaxRanges` 200; nginx `max_ranges` none.",
+        ),
+    ] = 100
+    listing_entries: Annotated[
+        int,
+        doc(
+            "Most entries in a directory listing; it says when there are more.",
+            least=1,
+            most=1_000_000,
+            precedent="Caddy `browse file_limit` 10000.",
+        ),
+    ] = 10_000
+    line_size: Annotated[
+        Size,
+        doc(
+            "Longest sentence at a line service over TCP; a longer one is refused. Datagrams have the bound of UDP itself.",
+            least=64,
+            most=16 * _MIB,
+            precedent="SMTP lines have 1000 octets (RFC 5321 §4.5.3.1.6); Postfix `line_length_limit` 2048.",
+        ),
+    ] = Size.parse("64 KiB")
+    line_timeout: Annotated[
+        Duration,
+        doc(
+            "How long a connection to a line service may rest until it is closed.",
+            least=0.1,
+            most=_DAY,
+            precedent="SMTP servers wait 5 min for a command (RFC 5321 §4.5.3.2.7).",
+        ),
+    ] = Duration.parse("5 min")

@@ -1,0 +1,125 @@
+"""The web door's settings: where it listens, and the sites it serves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from netlodge.config.address import Address
+from netlodge.config.schema import doc
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What answers below one path. Exactly one of `files`, `redirect` and `respond` says what; the longest `path` that matches wins."""
+
+    path: Annotated[
+        str,
+        doc(
+            "Path that this route answers, with everything below it. `/docs/` matches `/docs/a`; `/docs` matches "
+            "`/docs` and `/docs/a`, not `/docsets`.",
+            example='"/"',
+        ),
+    ]
+    files: Annotated[
+        Path | None, doc("Folder whose files are served; the route's path stands for the folder.", example='"www"')
+    ] = None
+    redirect: Annotated[
+        str | None,
+        doc(
+            "Path or `http`/`https` URI to send clients to. When both this and `path` end in `/`, what follows the route's "
+            "path is kept, and the query always is.",
+            example='"/new/"',
+        ),
+    ] = None
+    respond: Annotated[
+        str | None,
+        doc("Text that is the whole answer, as `text/plain` unless `fields` say otherwise.", example='"pong\\n"'),
+    ] = None
+    status: Annotated[
+        int | None,
+        doc(
+            "Status of a `redirect` (301, 302, 303, 307, 308; without it 302) or of a `respond` (200 to 599; without it 200).",
+            least=200,
+            most=599,
+            precedent="Caddy `redir` 302.",
+            example="308",
+        ),
+    ] = None
+    index: Annotated[tuple[str, ...], doc("Names that are looked for, in order, when a folder is asked for.")] = (
+        "index.html",
+    )
+    listing: Annotated[bool, doc("Show what is in a folder that has no index file, as HTML or JSON.")] = False
+    fallback: Annotated[
+        str,
+        doc(
+            "File within `files` that answers, with status 200, for every path that has none. For applications that do their "
+            "own routing in the browser.",
+            example='"index.html"',
+        ),
+    ] = ""
+    hidden: Annotated[bool, doc("Serve files whose name, or whose folder's name, begins with a dot.")] = False
+    cache_control: Annotated[
+        str, doc("Value of the `Cache-Control` field of this route's answers.", example='"max-age=3600"')
+    ] = ""
+    fields: Annotated[
+        dict[str, str],
+        doc("Response fields that are set on this route's answers.", example='{ x-frame-options = "DENY" }'),
+    ] = {}
+
+
+class PathFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Response fields for every path of the site that fits a pattern, whichever route answers. Later ones win."""
+
+    path: Annotated[
+        str,
+        doc("Pattern of paths; `*` stands for any characters, `/` too.", example='"/assets/*"'),
+    ]
+    cache_control: Annotated[
+        str, doc("Value of the `Cache-Control` field.", example='"public, max-age=31536000, immutable"')
+    ] = ""
+    set: Annotated[dict[str, str], doc("Fields to set.", example='{ x-content-type-options = "nosniff" }')] = {}
+
+
+class Site(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One site. The first whose `hosts` fit answers; without any site, the folder `www` in `data` is served to every host."""
+
+    hosts: Annotated[
+        tuple[str, ...],
+        doc(
+            "Host names that this site answers to; `*.example.net` fits every name below `example.net`. "
+            "Empty: whatever no other site answers to.",
+            example='["www.example.org", "*.example.net"]',
+        ),
+    ] = ()
+    routes: Annotated[tuple[Route, ...], doc("What answers below which path.")] = ()
+    error_pages: Annotated[
+        dict[int, Path],
+        doc("Files that are the body of error answers, by status.", example='{ 404 = "www/404.html" }'),
+    ] = {}
+    fields: Annotated[tuple[PathFields, ...], doc("Response fields by path.")] = ()
+    media_types: Annotated[
+        dict[str, str],
+        doc("Media types by file extension, before the built-in ones.", example='{ ".gmi" = "text/gemini" }'),
+    ] = {}
+
+
+class Web(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The web door: HTTP/1.1."""
+
+    listen: Annotated[
+        tuple[Address, ...],
+        doc(
+            'Addresses to listen on. `"0.0.0.0:8080"` and `"[::]:8080"` open the door to everyone; a Unix socket is `"unix:PATH"`.'
+        ),
+    ] = (Address("127.0.0.1", 8080), Address("::1", 8080))
+    trace: Annotated[
+        bool,
+        doc(
+            "Answer the TRACE method, which sends a request back to whoever sent it. Fields with credentials are left out.",
+            precedent="Apache `TraceEnable` on; nginx refuses it.",
+        ),
+    ] = False
+    server_field: Annotated[str, doc("Value of the `Server` field of every answer. Empty: no such field.")] = "netlodge"
+    site: Annotated[tuple[Site, ...], doc("The sites, each under its own `[[web.site]]`.")] = ()

@@ -1,0 +1,28 @@
+"""Request methods: which are known, and what a resource says to those it does not support.
+
+RFC 9110 §9.1, §10.2.1 (Allow), §15.5.6 (405), §15.6.2 (501).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from netlodge.http.message import HttpError
+
+KNOWN: Final = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
+"""The methods of RFC 9110 §9.3 and RFC 5789. Case-sensitive."""
+
+READ_ONLY: Final = "GET, HEAD, OPTIONS"
+"""Allow of a resource that can only be read."""
+
+
+def method_error(method: str, allow: str) -> HttpError:
+    """The error for a method that the resource does not support.
+
+    §9.1: "An origin server that receives a request method that is unrecognized or not implemented SHOULD respond with the 501
+    (Not Implemented) status code"; one "recognized and implemented, but not allowed for the target resource, SHOULD [get] 405".
+    """
+    if method not in KNOWN:
+        return HttpError(501, "The method is not one that this server knows.")
+    # §15.5.6: "The origin server MUST generate an Allow header field in a 405 response".
+    return HttpError(405, f"Methods allowed here: {allow}.", fields=[("allow", allow)])

@@ -1,0 +1,577 @@
+"""The HTTP/1.1 codec without I/O, for both roles: octets in, events out; events in, octets out.
+
+RFC 9112, with the parts of RFC 9110 that the wire needs: §2.2 and §3 to §5 (heads; their grammar is in `grammar`), §6 (bodies; `framing`,
+`readers`, `writers`), §9.3 and §9.6 (persistence and its end), §7.8 and §9.3.6 of RFC 9110 (upgrades and tunnels). Which step may follow
+which stands in `states`. The codec holds one exchange at a time: octets of the next one wait until `start_next_cycle`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from netlodge.http.message import Fields, MessageError
+from netlodge.http.wire.buffer import ReceiveBuffer
+from netlodge.http.wire.events import (
+    NEED_DATA,
+    PAUSED,
+    ConnectionClosed,
+    Data,
+    EndOfMessage,
+    Event,
+    InformationalHead,
+    Pause,
+    RequestHead,
+    ResponseHead,
+)
+from netlodge.http.wire.framing import (
+    CHUNKED,
+    UNTIL_CLOSE,
+    is_bodiless,
+    is_tunnel,
+    parse_content_length,
+    request_length,
+    response_length,
+)
+from netlodge.http.wire.grammar import (
+    CRLF,
+    TEXT_OCTETS,
+    is_token,
+    parse_authority,
+    parse_connection,
+    parse_field_lines,
+    parse_request_line,
+    parse_status_line,
+    parse_target,
+)
+from netlodge.http.wire.limits import EMPTY_LINES, WireLimits
+from netlodge.http.wire.readers import BodyReader, ChunkedReader, LengthReader, UntilCloseReader
+from netlodge.http.wire.render import SendError, render_head, render_section
+from netlodge.http.wire.states import STREAMS, Role, State, Step
+from netlodge.http.wire.writers import BodyWriter, ChunkedWriter, LengthWriter, UntilCloseWriter
+
+__all__ = [
+    "NEED_DATA",
+    "PAUSED",
+    "ConnectionClosed",
+    "Data",
+    "EndOfMessage",
+    "Event",
+    "Http1Codec",
+    "InformationalHead",
+    "Pause",
+    "RequestHead",
+    "ResponseHead",
+    "Role",
+    "SendError",
+    "State",
+    "WireLimits",
+    "render_head",
+]
+
+_CR: Final = 0x0D
+_TLS_HANDSHAKE: Final = 0x16
+_NOTHING_TO_READ: Final = LengthReader(0)
+_NOTHING_TO_SEND: Final = LengthWriter(0)
+_CHUNKS_TO_SEND: Final = ChunkedWriter()
+_REST_TO_SEND: Final = UntilCloseWriter()
+
+
+class Http1Codec:
+    """One end of one connection.
+
+    Give it what arrives (`receive_data`, `receive_eof`), take events until there are no more (`next_event`), and put on the wire what
+    `send` returns. When both messages of an exchange are complete and the connection persists, `start_next_cycle`.
+    """
+
+    __slots__ = (
+        "_buffer", "_empty_lines", "_error", "_has_ended", "_keeps", "_limits", "_method", "_offers_upgrade", "_ours", "_reader",
+        "_role", "_searched_line", "_switches", "_theirs", "_version", "_writer", "our_state", "their_state",
+    )  # fmt: skip
+
+    def __init__(self, role: Role, limits: WireLimits) -> None:
+        self._role = role
+        self._limits = limits
+        self._ours = STREAMS[role]
+        self._theirs = STREAMS[role.peer]
+        self._buffer = ReceiveBuffer()
+        self._has_ended = False
+        self._error: MessageError | None = None
+        self.our_state = State.IDLE
+        """Where the stream that we send stands. To be read only."""
+        self.their_state = State.IDLE
+        """Where the stream that we receive stands, as far as its events were taken. To be read only."""
+        self._begin()
+
+    def _begin(self) -> None:
+        self._reader: BodyReader = _NOTHING_TO_READ
+        self._writer: BodyWriter = _NOTHING_TO_SEND
+        self._keeps = True
+        self._method = ""
+        """Of the request under way."""
+        self._version = ""
+        """Of the request under way; empty while there is none."""
+        self._offers_upgrade = False
+        self._switches = False
+        """True from a head that ends HTTP on this connection."""
+        self._empty_lines = 0
+        self._searched_line = 0
+        """Octets known to hold no end of the request line; -1 once the request line of an incomplete head was checked."""
+
+    # --- what both sides said so far -------------------------------------------------------------------------------------------
+
+    @property
+    def is_persistent(self) -> bool:
+        """True if the connection survives this exchange, from all that both sides said so far (RFC 9112 §9.3)."""
+        return self._keeps
+
+    @property
+    def their_state_is_done(self) -> bool:
+        """True if their message is complete and another may follow."""
+        return self.their_state is State.DONE
+
+    @property
+    def buffered(self) -> int:
+        """Octets that have come and not been read."""
+        return len(self._buffer)
+
+    @property
+    def trailing_data(self) -> bytes:
+        """Octets that have come and were not read: after an upgrade or CONNECT, the first of the new protocol. They are handed out
+        once."""
+        return self._buffer.take(len(self._buffer))
+
+    @property
+    def sends_identity(self) -> bool:
+        """True if the body that is being sent leaves as it is, so that `sent_elsewhere` may be used."""
+        return self.our_state is State.BODY and self._writer.is_identity
+
+    def start_next_cycle(self) -> None:
+        """Begin the next exchange. Raises `SendError` unless both messages are complete and the connection persists."""
+        if self.our_state is not State.DONE or self.their_state is not State.DONE:
+            raise SendError(
+                f"The exchange is not over: ours is {self.our_state.name}, theirs is {self.their_state.name}."
+            )
+        self.our_state = self._ours[State.DONE, Step.NEXT]
+        self.their_state = self._theirs[State.DONE, Step.NEXT]
+        self._begin()
+
+    # --- receiving -------------------------------------------------------------------------------------------------------------
+
+    def receive_data(self, data: bytes) -> None:
+        """Take octets as they arrive, in any segmentation. After an error they are ignored."""
+        if self.their_state is not State.BROKEN and data:
+            self._buffer.feed(data)
+
+    def receive_eof(self) -> None:
+        """The peer will send no more."""
+        self._has_ended = True
+
+    def next_event(self) -> Event | Pause:
+        """The next event; `NEED_DATA` if more must come first; `PAUSED` if octets wait that belong to the next exchange or not to HTTP.
+
+        Raises `MessageError` for octets that are no message, and the same from then on. In the client role its status is 502: what
+        a gateway says of such an answer.
+        """
+        try:
+            if self.their_state is State.IDLE:
+                return self._read_request() if self._role is Role.SERVER else self._read_response()
+            if self.their_state is State.BODY:
+                return self._read_body()
+        except MessageError as error:
+            raise self._fail(error) from None
+        return self._wait()
+
+    def _wait(self) -> ConnectionClosed | Pause:
+        state = self.their_state
+        if state is State.TUNNEL:
+            return PAUSED
+        if state is State.BROKEN and self._error is not None:
+            raise self._error.with_traceback(None)
+        if self._buffer:
+            return PAUSED
+        return self._close() if self._has_ended else NEED_DATA
+
+    def _close(self) -> ConnectionClosed:
+        self.their_state = self._theirs[self.their_state, Step.CLOSE]
+        self._keeps = False
+        return ConnectionClosed()
+
+    def _fail(self, error: MessageError) -> MessageError:
+        if self._role is Role.CLIENT:
+            error = MessageError(502, f"The server's answer cannot be used: {error.detail}", setting=error.setting)
+        self.their_state = self._theirs[self.their_state, Step.FAIL]
+        self._keeps = False
+        self._buffer.clear()
+        self._error = error
+        return error
+
+    def _read_request(self) -> RequestHead | ConnectionClosed | Pause:
+        buffer, limits = self._buffer, self._limits
+        if buffer.first_octet() == _CR:
+            self._skip_empty_lines()
+        raw = buffer.take_section()
+        if raw is None:
+            return self._await_request()
+        lines = raw.decode("latin-1").split("\r\n")
+        line = lines[0]
+        if len(line) > limits.request_line_size:
+            raise self._request_line_too_long()
+        method, target, version = parse_request_line(line)
+        fields = self._parse_fields(raw, lines)
+        form, scheme, authority, path, query = parse_target(method, target)
+        host, port = _request_host(fields, version, authority)
+        length = request_length(fields, version)
+        if length and method == "CONNECT":
+            # "A CONNECT request message does not have content." (RFC 9110 §9.3.6) Whoever reads these octets as the tunnel's would disagree.
+            raise MessageError(400, "CONNECT has no content.")
+        self._method, self._version = method, version
+        self._note_connection(fields, version)
+        self._reader = self._body_reader(length)
+        self.their_state = self._theirs[State.IDLE, Step.REQUEST]
+        is_chunked = length == CHUNKED
+        return RequestHead(
+            method,
+            target,
+            version,
+            fields,
+            raw,
+            None if is_chunked else length,
+            is_chunked,
+            form,
+            scheme,
+            host,
+            port,
+            path,
+            query,
+        )
+
+    def _read_response(self) -> InformationalHead | ResponseHead | ConnectionClosed | Pause:
+        buffer = self._buffer
+        if buffer.first_octet() == _CR:
+            self._skip_empty_lines()
+        if self.our_state is State.IDLE and buffer:
+            # "If a client receives data on a connection that doesn't have outstanding requests, the client MUST NOT consider that data to be
+            # a valid response" (RFC 9112 §9.2)
+            raise MessageError(400, "It came without a request.")
+        raw = buffer.take_section()
+        if raw is None:
+            return self._await_head()
+        lines = raw.decode("latin-1").split("\r\n")
+        version, status, reason = parse_status_line(lines[0])
+        fields = self._parse_fields(raw, lines)
+        if 100 <= status < 200 and status != 101:
+            self.their_state = self._theirs[State.IDLE, Step.INFORMATIONAL]
+            return InformationalHead(status, reason, fields)
+        self._switches = status == 101 or is_tunnel(self._method, status)
+        if self._switches and (
+            (self.our_state, Step.SWITCH) not in self._ours or (status == 101 and not self._offers_upgrade)
+        ):
+            raise MessageError(400, "It switches to a protocol that the request did not offer.")
+        length = response_length(fields, version, status, self._method)
+        self._note_connection(fields, version)
+        if length == UNTIL_CLOSE or self._switches:
+            self._keeps = False
+        self._reader = self._body_reader(length)
+        self.their_state = self._theirs[State.IDLE, Step.RESPONSE]
+        return ResponseHead(status, reason, version, fields, raw, length if length >= 0 else None)
+
+    def _skip_empty_lines(self) -> None:
+        # "In the interest of robustness, a server that is expecting to receive and parse a request-line SHOULD ignore at least one empty
+        # line (CRLF) received prior to the request-line." (RFC 9112 §2.2)
+        while self._buffer.skip_crlf():
+            self._empty_lines += 1
+            if self._empty_lines > EMPTY_LINES:
+                raise MessageError(400, f"More than {EMPTY_LINES} empty lines stand before the message.")
+
+    def _await_request(self) -> ConnectionClosed | Pause:
+        """Of a head that is incomplete, refuse already what cannot become a request."""
+        buffer = self._buffer
+        first = buffer.first_octet()
+        if self._searched_line >= 0 and first not in {-1, _CR}:
+            if not is_token(chr(first)):
+                hint = " (TLS on a port that is not for TLS?)" if first == _TLS_HANDSHAKE else ""
+                raise MessageError(400, f"This is no HTTP request{hint}.")
+            line = buffer.peek_line(self._searched_line)
+            # The last octet may be the CR that ends the line.
+            size = len(buffer) - 1 if line is None else len(line)
+            if size > self._limits.request_line_size:
+                raise self._request_line_too_long()
+            if line is not None:
+                parse_request_line(line.decode("latin-1"))
+            self._searched_line = size if line is None else -1
+        return self._await_head()
+
+    def _await_head(self) -> ConnectionClosed | Pause:
+        waiting = len(self._buffer)
+        if waiting > self._limits.head_size:
+            raise self._head_too_long()
+        if not self._has_ended:
+            return NEED_DATA
+        if waiting:
+            raise MessageError(400, "The stream ended in the middle of a head.")
+        return self._close()
+
+    def _parse_fields(self, raw: bytes, lines: list[str]) -> Fields:
+        """The fields of the head `raw`; `lines` are its lines, the empty one and what follows the last CRLF included."""
+        if len(raw) > self._limits.head_size:
+            raise self._head_too_long()
+        if len(lines) - 3 > self._limits.field_count:
+            raise MessageError(431, "The head has too many fields.", setting="limits.field_count")
+        # Without the octets that lines are made of, exactly the line ends must be left. NUL, other controls, bare CR and bare LF
+        # would show here (RFC 9110 §5.5, RFC 9112 §2.2).
+        if raw.translate(None, TEXT_OCTETS) != CRLF * (len(lines) - 1):
+            raise MessageError(
+                400, "A control character stands in the head, or a line ends with something other than CR LF."
+            )
+        return Fields(parse_field_lines(lines[1:-2], is_response=self._role is Role.CLIENT))
+
+    @staticmethod
+    def _request_line_too_long() -> MessageError:
+        return MessageError(414, "The request line is too long.", setting="limits.request_line_size")
+
+    @staticmethod
+    def _head_too_long() -> MessageError:
+        return MessageError(431, "The head is too long.", setting="limits.head_size")
+
+    def _note_connection(self, fields: Fields, version: str) -> None:
+        """Whether the connection persists as far as this message goes (RFC 9112 §9.3), and whether it offers another protocol."""
+        value = fields.get("connection")
+        if value is None:
+            if version == "1.0":
+                self._keeps = False
+            return
+        if value == "keep-alive":  # what browsers send
+            return
+        options = parse_connection(value)
+        if "close" in options or (version == "1.0" and "keep-alive" not in options):
+            self._keeps = False
+        # "A server that receives an Upgrade header field in an HTTP/1.0 request MUST ignore that Upgrade field." (RFC 9110 §7.8)
+        self._offers_upgrade = self._offers_upgrade or (
+            "upgrade" in options and "upgrade" in fields and version != "1.0"
+        )
+
+    def _body_reader(self, length: int) -> BodyReader:
+        if not length:
+            return _NOTHING_TO_READ
+        if length == CHUNKED:
+            return ChunkedReader(self._limits, is_response=self._role is Role.CLIENT)
+        return UntilCloseReader() if length == UNTIL_CLOSE else LengthReader(length)
+
+    def _read_body(self) -> Data | EndOfMessage | Pause:
+        event = self._reader.read(self._buffer, has_ended=self._has_ended)
+        if event is None:
+            return NEED_DATA
+        if type(event) is Data:
+            self.their_state = self._theirs[State.BODY, Step.DATA]
+        elif self._switches and self._role is Role.CLIENT:
+            self.their_state = self._theirs[State.BODY, Step.SWITCH]
+            self.our_state = self._ours[self.our_state, Step.SWITCH]
+        else:
+            self.their_state = self._theirs[State.BODY, Step.END]
+            self._settle()
+        return event
+
+    def _settle(self) -> None:
+        """What is complete on a connection that will not persist was the last."""
+        if self._keeps:
+            return
+        if self.our_state is State.DONE:
+            self.our_state = self._ours[State.DONE, Step.RETIRE]
+        if self.their_state is State.DONE:
+            self.their_state = self._theirs[State.DONE, Step.RETIRE]
+
+    # --- sending ---------------------------------------------------------------------------------------------------------------
+
+    def send(self, event: Event) -> bytes:
+        """The octets for `event`, framed as the head before it says. Raises `SendError`, with the state as it was, for what must not be
+        sent at all or not now."""
+        if isinstance(event, ResponseHead):
+            return self._send_response(event)
+        if isinstance(event, EndOfMessage):
+            return self._send_end(event)
+        if isinstance(event, Data):
+            after = self._after(Step.DATA)
+            octets = self._writer.data(event.data)
+            self.our_state = after
+            return octets
+        if isinstance(event, InformationalHead):
+            return self._send_informational(event)
+        if isinstance(event, RequestHead):
+            return self._send_request(event)
+        self.our_state = self._after(Step.CLOSE)
+        self._keeps = False
+        return b""
+
+    def sent_elsewhere(self, count: int) -> None:
+        """Take note that `count` octets of content leave by another way (sendfile). Raises `SendError` where `send(Data)` would, and
+        unless `sends_identity`."""
+        self._after(Step.DATA)
+        self._writer.count(count)
+
+    def _after(self, step: Step) -> State:
+        after = self._ours.get((self.our_state, step))
+        if after is None:
+            raise SendError(f"{step.name} cannot be sent by a {self._role.name} that is {self.our_state.name}.")
+        return after
+
+    def _send_end(self, event: EndOfMessage) -> bytes:
+        is_switch = self._switches and self._role is Role.SERVER
+        after = self._after(Step.SWITCH if is_switch else Step.END)
+        octets = self._writer.end(event.trailers)
+        self.our_state = after
+        if is_switch:
+            self.their_state = self._theirs[self.their_state, Step.SWITCH]
+        else:
+            self._settle()
+        return octets
+
+    def _send_informational(self, head: InformationalHead) -> bytes:
+        after = self._after(Step.INFORMATIONAL)
+        if not 100 <= head.status < 200 or head.status == 101:
+            raise SendError(f"{head.status} is no interim response.")
+        # "A server MUST NOT send a 1xx response to an HTTP/1.0 client." (RFC 9110 §15.2) Without a request there is none to inform.
+        if self._version != "1.1":
+            raise SendError("There is no HTTP/1.1 request to send an interim response to.")
+        # "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx" (RFC 9110 §8.6), and the same
+        # holds for Transfer-Encoding (RFC 9112 §6.1).
+        if "content-length" in head.fields or "transfer-encoding" in head.fields:
+            raise SendError("An interim response has no content.")
+        octets = render_head(head.status, head.fields, head.reason)
+        self.our_state = after
+        return octets
+
+    def _send_response(self, head: ResponseHead) -> bytes:
+        after = self._after(Step.RESPONSE)
+        status, fields, method = head.status, head.fields, self._method
+        if 100 <= status < 200 and status != 101:
+            raise SendError(f"{status} is an interim response.")
+        switches = status == 101 or is_tunnel(method, status)
+        if switches:
+            self._check_switch(status, fields)
+        length = _announced_length(fields)
+        options = _connection_options(fields)
+        # Without an intact request nobody knows where the next one would begin.
+        keeps = self._keeps and "close" not in options and self.their_state not in {State.IDLE, State.BROKEN}
+        added: list[tuple[str, str]] = []
+        pairs: Iterable[tuple[str, str]] = fields
+        writer: BodyWriter
+        if is_bodiless(method, status):
+            writer = _NOTHING_TO_SEND
+            # "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx (Informational) or 204 (No
+            # Content) [... or] in any 2xx (Successful) response to a CONNECT request" (RFC 9110 §8.6)
+            if length is not None and (status == 204 or switches):
+                pairs = [pair for pair in fields if pair[0] != "content-length"]
+        elif length is not None:
+            writer = LengthWriter(length)
+        elif self._version == "1.1":
+            writer = _CHUNKS_TO_SEND
+            added.append(("transfer-encoding", "chunked"))
+        else:
+            # "A server MUST NOT send a response containing Transfer-Encoding unless the corresponding request indicates HTTP/1.1 (or later
+            # minor revisions)." (RFC 9112 §6.1)
+            writer = _REST_TO_SEND
+            keeps = False
+        if switches:
+            keeps = False
+            if status == 101 and "upgrade" not in options:
+                added.append(("connection", "upgrade"))
+        elif not keeps:
+            # "The server SHOULD send a "close" connection option in its final response on that connection." (RFC 9112 §9.6)
+            if "close" not in options:
+                added.append(("connection", "close"))
+        elif "keep-alive" not in options and (self._version == "1.0" or "keep-alive" in fields):
+            added.append(("connection", "keep-alive"))
+        octets = render_head(status, [*pairs, *added] if added else pairs, head.reason)
+        self.our_state = after
+        self._writer = writer
+        self._switches = switches
+        self._keeps = keeps
+        self._settle()
+        return octets
+
+    def _check_switch(self, status: int, fields: Fields) -> None:
+        if (self.their_state, Step.SWITCH) not in self._theirs:
+            raise SendError("The connection cannot leave HTTP before the request is complete.")
+        # "A server MUST NOT switch to a protocol that was not indicated by the client in the corresponding request's Upgrade header
+        # field", and "MUST send an Upgrade header field to indicate the new protocol(s)" (RFC 9110 §7.8).
+        if status == 101 and not (self._offers_upgrade and "upgrade" in fields):
+            raise SendError("101 answers an offer to upgrade, and names the protocol that was chosen.")
+
+    def _send_request(self, head: RequestHead) -> bytes:
+        after = self._after(Step.REQUEST)
+        method, target, fields = head.method, head.target, head.fields
+        if not is_token(method):
+            raise SendError(f"{method!r} is no method.")
+        try:
+            _, _, authority, _, _ = parse_target(method, target)
+            # "A client MUST send a Host header field in all HTTP/1.1 request messages." (RFC 9112 §3.2)
+            _request_host(fields, "1.1", authority)
+        except MessageError as error:
+            raise SendError(error.detail) from None
+        length = _announced_length(fields)
+        options = _connection_options(fields)
+        added: list[tuple[str, str]] = []
+        writer: BodyWriter
+        if head.is_chunked:
+            if length is not None:
+                raise SendError("A chunked request has no Content-Length.")
+            writer = _CHUNKS_TO_SEND
+            added.append(("transfer-encoding", "chunked"))
+        else:
+            writer = LengthWriter(length) if length else _NOTHING_TO_SEND
+        if method == "CONNECT" and (length or head.is_chunked):
+            raise SendError("CONNECT has no content.")
+        # "A sender of Upgrade MUST also send an "Upgrade" connection option in the Connection header field" (RFC 9110 §7.8)
+        if "upgrade" in fields and "upgrade" not in options:
+            added.append(("connection", "upgrade"))
+        octets = render_section(f"{method} {target} HTTP/1.1", [*fields, *added])
+        self.our_state = after
+        self._writer = writer
+        self._method, self._version = method, "1.1"
+        self._offers_upgrade = "upgrade" in fields
+        self._keeps = self._keeps and "close" not in options
+        return octets
+
+
+def _request_host(fields: Fields, version: str, authority: str | None) -> tuple[str, int | None]:
+    """Host and port of the target URI (RFC 9112 §3.2, §3.3); `authority` is what the target itself names.
+
+    Several Host lines are one value with a comma here, which no host has. Raises 400.
+    """
+    named = fields.get("host")
+    if named is None:
+        # "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that lacks a Host header field and to any
+        # request message that contains more than one Host header field line or a Host header field with an invalid field value."
+        if version != "1.0":
+            raise MessageError(400, "The request has no Host field.")
+    elif named or authority is None:
+        host, port = parse_authority(named)
+        if authority is None:
+            return host, port
+    # "When an origin server receives a request with an absolute-form of request-target, the origin server MUST ignore the received Host
+    # header field (if any) and instead use the host information of the request-target." (RFC 9112 §3.2.2)
+    return parse_authority(authority) if authority is not None else ("", None)
+
+
+def _announced_length(fields: Fields) -> int | None:
+    """What the Content-Length of a message to be sent says. Raises `SendError`, also for a Transfer-Encoding: that is the codec's."""
+    if "transfer-encoding" in fields:
+        raise SendError("Transfer-Encoding is for the codec to decide.")
+    value = fields.get("content-length")
+    if value is None:
+        return None
+    try:
+        return parse_content_length(value)
+    except MessageError as error:
+        raise SendError(error.detail) from None
+
+
+def _connection_options(fields: Fields) -> list[str]:
+    value = fields.get("connection")
+    if value is None:
+        return []
+    try:
+        return parse_connection(value)
+    except MessageError as error:
+        raise SendError(error.detail) from None

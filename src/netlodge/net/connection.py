@@ -1,0 +1,269 @@
+"""A byte stream to one peer over asyncio, on uvloop and on the stock loop: implements `core.contracts.Connection`.
+
+Two things here are for speed, both measured. What fits the kernel's buffer is written straight to the socket's descriptor, not
+through the transport: the loop is asked only to send what the kernel did not take. And large files go by `os.sendfile`, which
+uvloop does not offer. The descriptor is touched only while the transport is open: once it closes, its number may be another's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import struct
+import sys
+from typing import TYPE_CHECKING, cast
+
+from netlodge.core.contracts import Peer, Session
+
+if TYPE_CHECKING:
+    from netlodge.net.listener import StreamDoor
+
+logger = logging.getLogger("netlodge.net")
+
+SENDFILE_CHUNK = 4 * 1024 * 1024
+"""Octets asked of one `sendfile`: more than a socket's buffer takes at once."""
+_SIOCOUTQ = 0x5411
+"""Linux: octets sent that the peer has not acknowledged, and octets not sent yet (tcp(7))."""
+
+
+def peer_of(address: object) -> Peer:
+    """The `Peer` of a socket address as asyncio gives it: a tuple, a path, or nothing."""
+    if isinstance(address, tuple):
+        host = address[0]
+        if host.startswith("::ffff:") and "." in host:
+            host = host[7:]  # IPv4-mapped (RFC 4291 §2.5.5.2): the same client, whichever socket took it
+        return Peer(host, address[1])
+    return Peer("unix:", 0)
+
+
+class StreamConnection(asyncio.Protocol):
+    """One accepted connection. Made by its door, which also gives it its session."""
+
+    __slots__ = (
+        "_descriptor", "_is_closing", "_kernel_is_full", "_loop", "_transport", "_waiters", "door", "is_secure", "is_writable", "local",
+        "may_send_file", "peer", "progress", "session",
+    )  # fmt: skip
+
+    session: Session
+
+    def __init__(self, door: StreamDoor, loop: asyncio.AbstractEventLoop) -> None:
+        self.door = door
+        self._loop = loop
+        self._descriptor = -1
+        self._waiters: list[asyncio.Future[None]] | None = None
+        self._kernel_is_full = False
+        self._is_closing = False
+        self.is_writable = True
+        self.is_secure = False
+        self.may_send_file = False
+        self.progress = 0
+
+    # --- called by the event loop ------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport = cast("asyncio.Transport", transport)  # uvloop's are so in all but descent
+        self._transport = transport
+        # A high-water mark of zero makes `pause_writing` mean "something is buffered here", at once.
+        transport.set_write_buffer_limits(high=0)
+        self.peer = peer_of(transport.get_extra_info("peername"))
+        self.local = peer_of(transport.get_extra_info("sockname"))
+        self.is_secure = transport.get_extra_info("ssl_object") is not None
+        if not self.is_secure:
+            self._descriptor = transport.get_extra_info("socket").fileno()
+            self.may_send_file = hasattr(os, "sendfile")
+        self.door.admit(self)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self.session.receive_data(data)
+        except Exception as defect:
+            self._fail(defect)
+
+    def eof_received(self) -> bool:
+        try:
+            self.session.receive_eof()
+        except Exception as defect:
+            self._fail(defect)
+        return True  # half-closed, not closed: the session says when it has said all
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._descriptor = -1
+        self._is_closing = True
+        self._wake(ConnectionResetError("the connection ended"))
+        self.door.leave(self)
+        try:
+            self.session.connection_lost(error)
+        except Exception:
+            logger.exception("%s: a defect while ending the connection of %s", self.door.name, self.peer)
+
+    def pause_writing(self) -> None:
+        self.is_writable = False
+
+    def resume_writing(self) -> None:
+        self.is_writable = not self._kernel_is_full
+        self.progress += 1
+        self._wake(None)
+
+    # --- called by the session -----------------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        transport = self._transport
+        if transport.is_closing():
+            return
+        if self.is_writable and self._descriptor >= 0:
+            try:
+                sent = os.write(self._descriptor, data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self.abort()
+                return
+            if sent == len(data):
+                return
+            data = data[sent:]
+        transport.write(data)
+
+    def send_file(self, descriptor: int, offset: int, count: int) -> int:
+        if not self.is_writable or self._descriptor < 0 or self._transport.is_closing():
+            return 0
+        try:
+            sent = _sendfile(self._descriptor, descriptor, offset, min(count, SENDFILE_CHUNK))
+        except BlockingIOError:
+            sent = 0
+            self._kernel_is_full = True
+            self.is_writable = False
+        except (ConnectionError, TimeoutError):
+            self.abort()
+            return 0
+        self.progress += sent
+        return sent
+
+    async def drained(self) -> None:
+        if self._is_closing or self._transport.is_closing():
+            raise ConnectionResetError("the connection ended")
+        if self._kernel_is_full:
+            await self._kernel_takes_more()
+        elif not self.is_writable:
+            waiter = self._loop.create_future()
+            if self._waiters is None:
+                self._waiters = []
+            self._waiters.append(waiter)
+            await waiter
+
+    async def _kernel_takes_more(self) -> None:
+        """Wait until the socket is writable. The loop watches a duplicate of the descriptor: the transport owns the original."""
+        duplicate = os.dup(self._descriptor)
+        waiter = self._loop.create_future()
+        if self._waiters is None:
+            self._waiters = []
+        self._waiters.append(waiter)
+        self._loop.add_writer(duplicate, self._kernel_took)
+        try:
+            await waiter
+        finally:
+            self._loop.remove_writer(duplicate)
+            os.close(duplicate)
+
+    def _kernel_took(self) -> None:
+        self._kernel_is_full = False
+        self.is_writable = True
+        self.progress += 1
+        self._wake(None)
+
+    def unacknowledged(self) -> int:
+        """Octets that were handed to the kernel or buffered, and that the peer has not taken yet: what tells a slow reader from
+        one who reads nothing. Without the kernel's word (not Linux, or TLS) only what is buffered here."""
+        if self._transport.is_closing():
+            return 0
+        waiting: int = self._transport.get_write_buffer_size()
+        if self._descriptor >= 0 and sys.platform == "linux":
+            answer = fcntl.ioctl(self._descriptor, _SIOCOUTQ, b"\0\0\0\0")
+            waiting += struct.unpack("i", answer)[0]
+        return waiting
+
+    def pause_reading(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def write_eof(self) -> None:
+        if not self._transport.is_closing() and self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def close(self) -> None:
+        self._is_closing = True
+        self._transport.close()
+
+    def abort(self) -> None:
+        self._is_closing = True
+        self._descriptor = -1
+        self._transport.abort()
+
+    # --- within ------------------------------------------------------------------------------------------------------------
+
+    def _wake(self, error: Exception | None) -> None:
+        if self._waiters is None:
+            return
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters:
+            if not waiter.done():
+                if error is None:
+                    waiter.set_result(None)
+                else:
+                    waiter.set_exception(error)
+
+    def _fail(self, defect: Exception) -> None:
+        logger.error(
+            "%s: a defect in the session of %s; this connection is closed, others go on", self.door.name, self.peer, exc_info=defect
+        )
+        self.door.count_defect()
+        self.abort()
+
+
+def _sendfile(out_descriptor: int, in_descriptor: int, offset: int, count: int) -> int:
+    if sys.platform == "darwin":  # the count of macOS bounds, and zero would mean "to the end"
+        return os.sendfile(out_descriptor, in_descriptor, offset, count) if count else 0
+    return os.sendfile(out_descriptor, in_descriptor, offset, count)
+
+
+class Farewell:
+    """A session that only says goodbye: sends last words, half-closes, and throws away what still comes, for a time and an amount.
+
+    Closing with unread data makes the kernel send a reset, which may destroy the last words on their way (RFC 9112 §9.6).
+    """
+
+    __slots__ = ("_connection", "_deadline", "_octets", "_seconds")
+
+    def __init__(self, connection: StreamConnection, last_words: bytes, *, seconds: float, octets: int = 1 << 20) -> None:
+        self._connection = connection
+        self._octets = octets
+        self._seconds = seconds
+        self._deadline: float | None = None
+        if last_words:
+            connection.write(last_words)
+        connection.write_eof()
+
+    def receive_data(self, data: bytes) -> None:
+        self._octets -= len(data)
+        if self._octets < 0:
+            self._connection.abort()
+
+    def receive_eof(self) -> None:
+        self._connection.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        pass
+
+    def sweep(self, now: float) -> None:
+        if self._deadline is None:
+            self._deadline = now + self._seconds
+        elif now >= self._deadline:
+            self._connection.abort()
+
+    def retire(self, *, at_once: bool) -> None:
+        pass

@@ -1,0 +1,274 @@
+"""The vocabulary of the metrics: every name that `/metrics` shows, and which event counts as what.
+
+Names follow the Prometheus guide (base units, `_total`, few label values). Each class registers its series in the
+supervisor before the fork; making it again for a later generation finds the same series. Label values are from
+fixed sets: what a client can invent is counted as `other`.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Iterable
+from typing import Final
+
+from netlodge.core.records import HttpRecord, LineRecord, Record
+from netlodge.observe.metrics import Counter, Registry
+
+OTHER: Final = "other"
+
+METHODS: Final = ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
+"""The methods of RFC 9110 §9.3 and RFC 5789; any other is `other`."""
+
+STATUS_CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
+"""RFC 9110 §15; `none` if the client went away before a status was sent."""
+
+REFUSALS: Final = (400, 408, 413, 414, 417, 421, 431, 501, 505)
+"""The statuses that answer a message which is none, or one over a limit."""
+
+DURATION_BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Seconds: from what a file takes to what makes a person leave."""
+
+OUTCOMES: Final = ("aborted", "timeout", "refused", "failed")
+
+TRANSPORTS: Final = ("tcp", "udp")
+
+
+class HttpSeries:
+    """What the HTTP exchanges of one door add up to."""
+
+    __slots__ = ("_bad", "_duration", "_incomplete", "_recalled", "_received", "_requests", "_sent")
+
+    def __init__(self, registry: Registry, door: str) -> None:
+        self._requests = {
+            (method, status_class): registry.counter(
+                "netlodge_http_requests_total",
+                "HTTP exchanges that ended, by door, method and class of the status sent.",
+                is_sparse=True,
+                door=door,
+                method=method,
+                code=STATUS_CLASSES[status_class],
+            )
+            for method in (*METHODS, OTHER)
+            for status_class in range(len(STATUS_CLASSES))
+        }
+        self._received = registry.counter(
+            "netlodge_http_request_content_bytes_total", "Octets of request content taken in.", door=door
+        )
+        self._sent = registry.counter(
+            "netlodge_http_response_content_bytes_total", "Octets of response content sent.", door=door
+        )
+        self._recalled = registry.counter(
+            "netlodge_http_recalled_total", "Exchanges answered from the recall table, without parsing.", door=door
+        )
+        self._duration = registry.histogram(
+            "netlodge_http_request_duration_seconds",
+            "From the end of the request head to the end of the answer.",
+            DURATION_BOUNDS,
+            door=door,
+        )
+        self._bad = {
+            status: registry.counter(
+                "netlodge_http_bad_messages_total",
+                "Messages refused as malformed or over a limit, by the status that said so.",
+                is_sparse=True,
+                door=door,
+                status=str(status),
+            )
+            for status in (*REFUSALS, OTHER)
+        }
+        self._incomplete = {
+            outcome: registry.counter(
+                "netlodge_http_incomplete_total",
+                "Exchanges that did not come to their end: aborted by the client, timed out, or failed by a defect.",
+                door=door,
+                outcome=outcome,
+            )
+            for outcome in OUTCOMES
+            if outcome != "refused"
+        }
+
+    def count(self, record: HttpRecord, times: int) -> None:
+        """Count `times` exchanges that were all like this record. Whatever stands in the record, nothing is raised."""
+        status_class = record.status // 100
+        requests = self._requests
+        counter = (
+            requests.get((record.method, status_class))
+            or requests[
+                record.method if record.method in METHODS else OTHER, status_class if 0 <= status_class <= 5 else 0
+            ]
+        )
+        counter.add(times)
+        if record.received:
+            self._received.add(record.received * times)
+        self._sent.add(record.sent * times)
+        if record.is_recalled:
+            self._recalled.add(times)
+        self._duration.observe(record.elapsed, times)
+        if record.outcome != "complete":
+            if record.outcome == "refused":
+                (self._bad.get(record.status) or self._bad[OTHER]).add(times)
+            elif record.outcome in self._incomplete:
+                self._incomplete[record.outcome].add(times)
+
+
+class LineSeries:
+    """What the sentences and datagrams of one line service add up to."""
+
+    __slots__ = ("_by_transport", "_incomplete")
+
+    def __init__(self, registry: Registry, service: str) -> None:
+        self._by_transport: dict[str, tuple[Counter, Counter, Counter]] = {
+            transport: (
+                registry.counter(
+                    "netlodge_lines_exchanges_total",
+                    "Sentences (tcp) and datagrams (udp) taken, by line service.",
+                    service=service,
+                    transport=transport,
+                ),
+                registry.counter(
+                    "netlodge_lines_received_bytes_total",
+                    "Octets of sentences and datagrams taken.",
+                    service=service,
+                    transport=transport,
+                ),
+                registry.counter(
+                    "netlodge_lines_sent_bytes_total",
+                    "Octets of answers to sentences and datagrams.",
+                    service=service,
+                    transport=transport,
+                ),
+            )
+            for transport in TRANSPORTS
+        }
+        self._incomplete = {
+            outcome: registry.counter(
+                "netlodge_lines_incomplete_total",
+                "Sentences and datagrams that got no plain answer.",
+                is_sparse=True,
+                service=service,
+                outcome=outcome,
+            )
+            for outcome in OUTCOMES
+        }
+
+    def count(self, record: LineRecord, times: int) -> None:
+        exchanges, received, sent = self._by_transport["udp" if record.transport == "udp" else "tcp"]
+        exchanges.add(times)
+        received.add(len(record.question) * times)
+        sent.add(len(record.answer) * times)
+        if record.outcome in self._incomplete:
+            self._incomplete[record.outcome].add(times)
+
+
+class ExchangeSeries:
+    """Counts every record at its door. A door that was not named when the series were made counts as `other`."""
+
+    def __init__(self, registry: Registry, *, http_doors: Iterable[str] = (), line_doors: Iterable[str] = ()) -> None:
+        self._http = {door: HttpSeries(registry, door) for door in (*http_doors, OTHER)}
+        self._lines = {door: LineSeries(registry, door) for door in (*line_doors, OTHER)}
+
+    def count(self, record: Record, times: int) -> None:
+        """Count `times` exchanges of this record."""
+        if isinstance(record, HttpRecord):
+            (self._http.get(record.door) or self._http[OTHER]).count(record, times)
+        else:
+            (self._lines.get(record.door) or self._lines[OTHER]).count(record, times)
+
+
+class ConnectionSeries:
+    """The connections of one door, for `net` to count."""
+
+    LIMITS: Final = ("limits.connections", "limits.connections_per_client", "limits.networks")
+
+    def __init__(self, registry: Registry, door: str) -> None:
+        self.open = registry.gauge("netlodge_connections_open", "Connections open now.", door=door)
+        self.accepted = registry.counter("netlodge_connections_accepted_total", "Connections accepted.", door=door)
+        self._refused = {
+            limit: registry.counter(
+                "netlodge_connections_refused_total", "Connections refused, by limit.", door=door, limit=limit
+            )
+            for limit in (*self.LIMITS, OTHER)
+        }
+
+    def refused(self, limit: str) -> Counter:
+        """The counter for refusals by the setting `limit` (a key path)."""
+        return self._refused.get(limit) or self._refused[OTHER]
+
+
+class ObserverSeries:
+    """What those who look on could not keep up with."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.tap_dropped = registry.counter(
+            "netlodge_tap_dropped_total", "Exchanges that a live trace was too slow to take."
+        )
+        self.tap_passed_over = registry.counter(
+            "netlodge_tap_passed_over_total", "Exchanges that went by faster than the ring keeps them."
+        )
+        self.log_dropped = registry.counter(
+            "netlodge_access_log_dropped_lines_total", "Log lines that could not be written."
+        )
+        self.failures = registry.counter(
+            "netlodge_observation_failures_total", "Batches that a log, tap or counter failed on: defects."
+        )
+
+
+class LodgeSeries:
+    """The lodge as a whole. `start` is called by the supervisor, once."""
+
+    def __init__(self, registry: Registry, version: str) -> None:
+        self.worker_restarts = registry.counter(
+            "netlodge_worker_restarts_total", "Workers that died and were started again."
+        )
+        self.generation = registry.gauge(
+            "netlodge_generation", "How often the settings were loaded: 1 at the start, one more with each reload."
+        )
+        self._build_info = registry.gauge(
+            "netlodge_build_info",
+            "Always 1; the labels say what runs.",
+            version=version,
+            python=platform.python_version(),
+        )
+        self._start_time = registry.gauge("process_start_time_seconds", "When the lodge started, in Unix time.")
+
+    def start(self, wall: float) -> None:
+        self._build_info.set(1)
+        self._start_time.set(int(wall))
+        self.generation.set(1)
+
+
+class WorkerSeries:
+    """What one process costs. `start` and `sample` are called in each worker."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._workers = registry.gauge("netlodge_workers", "Workers that run.")
+        self._start_time = registry.gauge(
+            "netlodge_worker_start_time_seconds", "When the worker started, in Unix time.", is_per_worker=True
+        )
+        self._cpu = registry.worker_counter(
+            "process_cpu_seconds_total", "CPU time of the worker, user and system.", divisor=1_000_000
+        )
+        self._memory = registry.gauge(
+            "process_resident_memory_bytes", "Memory of the worker that is in RAM.", is_per_worker=True
+        )
+
+    def start(self, wall: float) -> None:
+        self._workers.set(1)
+        self._start_time.set(int(wall))
+        self.sample()
+
+    def sample(self) -> None:
+        """Ask the kernel; about 15 microseconds, so once a second is plenty."""
+        self._cpu.set(time.process_time_ns() // 1000)
+        self._memory.set(_resident_octets())
+
+
+def _resident_octets() -> int:
+    """Octets of this process in RAM; 0 where the kernel does not say (no /proc)."""
+    try:
+        with open("/proc/self/statm", "rb") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0

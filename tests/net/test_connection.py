@@ -1,0 +1,460 @@
+"""Stream connections over real sockets, on both event loops: one conformance suite of `core.contracts.Connection`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+
+from netlodge.core.contracts import Session
+from netlodge.net.connection import StreamConnection, peer_of
+from netlodge.net.listener import DoorCounters, DoorLimits, StreamDoor
+
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+BIG = 32 * 1024 * 1024
+
+
+@pytest.fixture(params=sorted(LOOPS))
+def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, None]], None]:
+    def runner(scenario: Coroutine[Any, Any, None]) -> None:
+        with asyncio.Runner(loop_factory=LOOPS[request.param]) as loop:
+            loop.run(asyncio.wait_for(scenario, 20))
+
+    return runner
+
+
+class Cell:
+    """A counter and a gauge."""
+
+    def __init__(self) -> None:
+        self.value = 0
+
+    def add(self, amount: int = 1) -> None:
+        self.value += amount
+
+
+class Counting:
+    """A tally of one worker."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, int] = {}
+
+    def enter(self, host: str) -> int:
+        self.held[host] = self.held.get(host, 0) + 1
+        return self.held[host]
+
+    def leave(self, host: str) -> None:
+        self.held[host] -= 1
+
+
+class Script:
+    """A session that records what it is told; `on_data` says what it does about it."""
+
+    def __init__(self, connection: StreamConnection, on_data: Callable[[Script, bytes], None]) -> None:
+        self.connection = connection
+        self.received = b""
+        self.has_ended = False
+        self.losses = 0
+        self.sweeps = 0
+        self.retired: list[bool] = []
+        self._on_data = on_data
+        self.lost = asyncio.get_running_loop().create_future()
+
+    def receive_data(self, data: bytes) -> None:
+        self.received += data
+        self._on_data(self, data)
+
+    def receive_eof(self) -> None:
+        self.has_ended = True
+        self.connection.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.losses += 1
+        self.lost.set_result(None)
+
+    def sweep(self, now: float) -> None:
+        self.sweeps += 1
+
+    def retire(self, *, at_once: bool) -> None:
+        self.retired.append(at_once)
+
+
+class House:
+    """A door on a free port of the loopback address, and its sessions."""
+
+    def __init__(self, on_data: Callable[[Script, bytes], None], limits: DoorLimits | None = None) -> None:
+        self.sessions: list[Script] = []
+        self.open_gauge, self.accepted, self.defects = Cell(), Cell(), Cell()
+        self.refusals: list[str] = []
+        self.tally = Counting()
+
+        def refused(limit: str) -> Cell:
+            self.refusals.append(limit)
+            return Cell()
+
+        def new_session(connection: StreamConnection) -> Session:
+            session = Script(connection, on_data)
+            self.sessions.append(session)
+            return session
+
+        self.door = StreamDoor(
+            "test",
+            new_session,
+            limits=limits or DoorLimits(),
+            refuse=lambda limit: f"too many: {limit}\n".encode(),
+            counters=DoorCounters(self.open_gauge, self.accepted, refused, self.defects),
+            tally=self.tally,
+        )
+
+    async def dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.port)
+
+
+@asynccontextmanager
+async def house(on_data: Callable[[Script, bytes], None], limits: DoorLimits | None = None) -> AsyncIterator[House]:
+    place = House(on_data, limits)
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setblocking(False)
+    place.port = listening.getsockname()[1]  # type: ignore[attr-defined]
+    await place.door.open([listening])
+    try:
+        yield place
+    finally:
+        place.door.close()
+        place.door.abort()
+        await asyncio.sleep(0)
+
+
+async def end(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    try:
+        await writer.wait_closed()
+    except ConnectionError:
+        pass
+
+
+def echo(session: Script, data: bytes) -> None:
+    session.connection.write(data)
+
+
+def test_what_is_written_arrives_in_order(run: Callable[..., None]) -> None:
+    async def scenario() -> None:
+        async with house(echo) as place:
+            reader, writer = await place.dial()
+            writer.write(b"one ")
+            assert await reader.readexactly(4) == b"one "
+            writer.write(b"two")
+            assert await reader.readexactly(3) == b"two"
+            writer.write_eof()
+            assert await reader.read() == b""
+            await place.sessions[0].lost
+            assert place.sessions[0].has_ended
+            assert place.sessions[0].losses == 1
+            assert place.open_gauge.value == 0
+            assert place.accepted.value == 1
+            assert place.tally.held == {"127.0.0.1": 0}
+            await end(writer)
+
+    run(scenario())
+
+
+def test_more_than_the_kernel_takes_is_buffered_and_arrives_whole(run: Callable[..., None]) -> None:
+    blob = os.urandom(1 << 20) * (BIG >> 20)
+
+    def answer(session: Script, data: bytes) -> None:
+        session.connection.write(blob)
+        session.connection.write(b"and more")
+        assert not session.connection.is_writable
+        session.connection.close()
+
+    async def scenario() -> None:
+        async with house(answer) as place:
+            reader, writer = await place.dial()
+            writer.write(b"?")
+            assert await reader.read(-1) == blob + b"and more"
+            await end(writer)
+
+    run(scenario())
+
+
+def test_drained_returns_when_the_peer_took_it_and_raises_when_it_left(run: Callable[..., None]) -> None:
+    async def scenario() -> None:
+        async with house(lambda session, data: None) as place:
+            for leaves in (False, True):
+                reader, writer = await place.dial()
+                writer.write(b"?")
+                while len(place.sessions) < 1 + leaves or not place.sessions[-1].received:
+                    await asyncio.sleep(0)
+                connection = place.sessions[-1].connection
+                connection.write(b"x" * BIG)
+                assert not connection.is_writable
+                assert connection.unacknowledged() > 0
+                waiting = asyncio.ensure_future(connection.drained())
+                await asyncio.sleep(0)
+                assert not waiting.done()
+                if leaves:
+                    writer.transport.abort()
+                    with pytest.raises(ConnectionResetError):
+                        await waiting
+                    with pytest.raises(ConnectionResetError):
+                        await connection.drained()
+                else:
+                    before = connection.progress
+                    assert len(await reader.readexactly(BIG)) == BIG
+                    await waiting
+                    assert connection.is_writable
+                    assert connection.progress > before
+                    await connection.drained()
+                    await end(writer)
+
+    run(scenario())
+
+
+def test_a_file_goes_out_by_the_kernel(run: Callable[..., None], tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    content = os.urandom(1 << 20) * 16
+    path.write_bytes(content)
+
+    async def send(connection: StreamConnection) -> None:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            connection.write(b"head")
+            offset = 0
+            while offset < len(content):
+                if not connection.is_writable:
+                    await connection.drained()
+                offset += connection.send_file(descriptor, offset, len(content) - offset)
+            assert connection.send_file(descriptor, len(content), 10) == 0
+            assert connection.is_writable, "nothing was sent because the file ended, and one can tell"
+            connection.write(b"tail")
+        finally:
+            os.close(descriptor)
+            connection.close()
+
+    tasks: list[Awaitable[None]] = []
+
+    async def scenario() -> None:
+        async with house(lambda session, data: tasks.append(asyncio.ensure_future(send(session.connection)))) as place:
+            reader, writer = await place.dial()
+            writer.write(b"?")
+            assert await reader.read(-1) == b"head" + content + b"tail"
+            await tasks.pop()
+            await end(writer)
+
+    run(scenario())
+
+
+def test_a_peer_that_leaves_while_a_file_goes_out_ends_the_wait(run: Callable[..., None], tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with path.open("wb") as file:
+        file.truncate(1 << 30)
+    ended: list[str] = []
+
+    async def send(connection: StreamConnection) -> None:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            while True:
+                if not connection.is_writable:
+                    await connection.drained()
+                if not connection.send_file(descriptor, 0, 1 << 30) and connection.is_writable:
+                    await connection.drained()
+        except ConnectionError:
+            ended.append("ended")
+        finally:
+            os.close(descriptor)
+
+    tasks: list[Awaitable[None]] = []
+
+    async def scenario() -> None:
+        async with house(lambda session, data: tasks.append(asyncio.ensure_future(send(session.connection)))) as place:
+            reader, writer = await place.dial()
+            writer.write(b"?")
+            await reader.readexactly(1000)
+            writer.transport.abort()
+            await tasks.pop()
+            assert ended == ["ended"]
+
+    run(scenario())
+
+
+def test_half_closing_lets_the_peer_go_on(run: Callable[..., None]) -> None:
+    def say_goodbye(session: Script, data: bytes) -> None:
+        if session.received == b"?":
+            session.connection.write(b"bye")
+            session.connection.write_eof()
+            session.connection.write_eof()
+
+    async def scenario() -> None:
+        async with house(say_goodbye) as place:
+            reader, writer = await place.dial()
+            writer.write(b"?")
+            assert await reader.read(-1) == b"bye"
+            writer.write(b" still here")
+            writer.write_eof()
+            await place.sessions[0].lost
+            assert place.sessions[0].received == b"? still here"
+            await end(writer)
+
+    run(scenario())
+
+
+def test_after_the_end_nothing_is_written_and_nothing_raised(run: Callable[..., None]) -> None:
+    async def scenario() -> None:
+        async with house(lambda session, data: session.connection.abort()) as place:
+            reader, writer = await place.dial()
+            writer.write(b"?")
+            try:
+                assert await reader.read(-1) == b""
+            except ConnectionResetError:
+                pass
+            session = place.sessions[0]
+            await session.lost
+            connection = session.connection
+            connection.write(b"x")
+            connection.write_eof()
+            connection.pause_reading()
+            connection.resume_reading()
+            connection.close()
+            connection.abort()
+            assert connection.send_file(0, 0, 1) == 0
+            assert connection.unacknowledged() == 0
+            assert session.losses == 1
+            await end(writer)
+
+    run(scenario())
+
+
+def test_paused_reading_holds_the_peer_back(run: Callable[..., None]) -> None:
+    async def scenario() -> None:
+        async with house(lambda session, data: session.connection.pause_reading()) as place:
+            _, writer = await place.dial()
+            writer.write(b"a" * BIG)
+            while not place.sessions or not place.sessions[0].received:
+                await asyncio.sleep(0)
+            session = place.sessions[0]
+            first = len(session.received)
+            assert writer.transport.get_write_buffer_size() > 0
+            session._on_data = lambda session, data: None
+            session.connection.resume_reading()
+            await writer.drain()
+            while len(session.received) < BIG:
+                await asyncio.sleep(0)
+            assert first < BIG
+            await end(writer)
+
+    run(scenario())
+
+
+def test_a_defect_in_a_session_ends_its_connection_alone(
+    run: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    def fall_over(session: Script, data: bytes) -> None:
+        if data == b"bad":
+            raise ValueError("a defect")
+        session.connection.write(data)
+
+    async def scenario() -> None:
+        async with house(fall_over) as place:
+            good_reader, good_writer = await place.dial()
+            bad_reader, bad_writer = await place.dial()
+            bad_writer.write(b"bad")
+            try:
+                assert await bad_reader.read(-1) == b""
+            except ConnectionResetError:
+                pass
+            good_writer.write(b"good")
+            assert await good_reader.readexactly(4) == b"good"
+            assert place.defects.value == 1
+            assert "a defect in the session of 127.0.0.1:" in caplog.text
+            await end(good_writer)
+            await end(bad_writer)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("limits", "named"),
+    [
+        (DoorLimits(connections=2), "limits.connections"),
+        (DoorLimits(connections_per_client=2), "limits.connections_per_client"),
+    ],
+)
+def test_a_connection_over_a_limit_is_told_so_and_closed(run: Callable[..., None], limits: DoorLimits, named: str) -> None:
+    async def scenario() -> None:
+        async with house(echo, limits) as place:
+            admitted = [await place.dial() for _ in range(2)]
+            for reader, writer in admitted:
+                writer.write(b"x")
+                assert await reader.readexactly(1) == b"x"
+            reader, writer = await place.dial()
+            writer.write(b"thrown away")
+            assert await reader.read(-1) == f"too many: {named}\n".encode()
+            assert place.refusals == [named]
+            await end(writer)
+            await end(admitted[0][1])
+            while len(place.door.connections) > 1:
+                await asyncio.sleep(0)
+            reader, writer = await place.dial()
+            writer.write(b"y")
+            assert await reader.readexactly(1) == b"y"
+            await end(writer)
+            await end(admitted[1][1])
+
+    run(scenario())
+
+
+def test_a_farewell_ends_by_time_or_amount(run: Callable[..., None]) -> None:
+    async def scenario() -> None:
+        async with house(echo, DoorLimits(connections=1)) as place:
+            _, first = await place.dial()
+            while not place.sessions:
+                await asyncio.sleep(0)
+            for way in ("time", "amount"):
+                reader, writer = await place.dial()
+                assert (await reader.read(-1)).startswith(b"too many")
+                if way == "time":
+                    place.door.sweep(100.0)
+                    place.door.sweep(101.0)
+                    assert len(place.door.connections) == 2
+                    place.door.sweep(102.0)
+                else:
+                    writer.write(b"x" * (2 << 20))
+                while len(place.door.connections) > 1:
+                    await asyncio.sleep(0)
+                await end(writer)
+            await end(first)
+
+    run(scenario())
+
+
+def test_retiring_closes_the_door_and_tells_every_session(run: Callable[..., None]) -> None:
+    async def scenario() -> None:
+        async with house(echo) as place:
+            reader, writer = await place.dial()
+            writer.write(b"x")
+            assert await reader.readexactly(1) == b"x"
+            place.door.sweep(1.0)
+            place.door.retire(at_once=False)
+            assert place.sessions[0].retired == [False]
+            assert place.sessions[0].sweeps == 1
+            with pytest.raises(ConnectionRefusedError):
+                await place.dial()
+            writer.write(b"y")
+            assert await reader.readexactly(1) == b"y"
+            await end(writer)
+
+    run(scenario())
+
+
+def test_an_ipv4_mapped_peer_is_the_ipv4_client() -> None:
+    assert peer_of(("::ffff:192.0.2.7", 80, 0, 0)) == ("192.0.2.7", 80)
+    assert peer_of(("::1", 80, 0, 0)) == ("::1", 80)
+    assert peer_of("") == ("unix:", 0)
+    assert peer_of(None) == ("unix:", 0)
