@@ -42,7 +42,12 @@ class Door(Protocol):
 class Rooms(Protocol):
     """All that a worker runs, composed for it by `app` once its loop is running."""
 
-    doors: Mapping[Endpoint, Door]
+    @property
+    def doors(self) -> Mapping[Endpoint, Door]: ...
+    @property
+    def own_sockets(self) -> Mapping[Endpoint, Sequence[socket.socket]]:
+        """Sockets that the worker bound for itself."""
+        ...
 
     def drain_journal(self) -> None: ...
     def sample(self) -> None: ...
@@ -72,7 +77,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         self._ended = loop.create_future()
         self._rooms = self._furnish(self._clock, self._journal, loop)
-        for endpoint, sockets in self._sockets.items():
+        for endpoint, sockets in (*self._sockets.items(), *self._rooms.own_sockets.items()):
             await self._rooms.doors[endpoint].open(sockets)
         loop.add_signal_handler(signal.SIGTERM, self._retire, True)
         loop.add_signal_handler(signal.SIGUSR2, self._retire, False)

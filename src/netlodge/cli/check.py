@@ -42,9 +42,7 @@ def command(file: Path | None, overrides: tuple[str, ...], *, bind: bool) -> Non
             raise SettingsError(problems)
     for warning in loaded.warnings:
         click.echo(f"Warning: {warning}", err=True)
-    subject = (
-        f"{loaded.label} is valid" if loaded.source else "There is no settings file; the defaults are valid"
-    )
+    subject = f"{loaded.label} is valid" if loaded.source else "There is no settings file; the defaults are valid"
     addresses = sum(listen.door in loaded.doors for listen in listens(loaded.settings))
     click.echo(
         f"{subject}: {_count(len(loaded.doors), 'door')} ({', '.join(loaded.doors)}) on {_count(addresses, 'address', 'es')}."

@@ -64,12 +64,16 @@ class _Lodge(NamedTuple):
                 f"the lodge in {self.data} (pid {self.pid}) is another user's; try again as that user or as root."
             ) from None
 
+    def state(self) -> RunState | None:
+        """What it says now; None before it said anything."""
+        state = read_state(self.run)
+        return state if state is not None and state.pid == self.pid else None
+
     def states(self, timeout: float) -> Iterator[RunState | None]:
         """What it says, again and again, until it has ended (then None, last) or the time is over."""
         deadline = time.monotonic() + timeout
         while self.is_running():
-            state = read_state(self.run)
-            if state is not None:
+            if (state := self.state()) is not None:
                 yield state
             if time.monotonic() >= deadline:
                 return
@@ -80,7 +84,8 @@ class _Lodge(NamedTuple):
 def find_lodge(config: Path | None, data: Path | None) -> _Lodge:
     """The lodge that the options, or else the settings file and the defaults, lead to. Raises `SettingsError`, and a
     `ClickException` with exit code 3 when none runs."""
-    for folder in (folders := tuple(_folders(config, data))):
+    folders = tuple(_folders(config, data))
+    for folder in folders:
         try:
             pid = running_pid(folder / "run")
         except OSError as error:
@@ -127,7 +132,7 @@ def reload(config: Path | None, data: Path | None, timeout: float) -> None:
     settings have a mistake, or the new processes do not come up, the reason is printed and the lodge goes on as before.
     """
     lodge = find_lodge(config, data)
-    before = read_state(lodge.run)
+    before = lodge.state()
     began = before.reload.began if before is not None else 0
     lodge.tell(signal.SIGHUP)
     for state in lodge.states(timeout):

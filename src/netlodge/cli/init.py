@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from netlodge import starter
+from netlodge.cli import data_folder
 
 
 @click.command(
@@ -25,10 +25,10 @@ def command(folder: Path, *, force: bool) -> None:
 
     Every setting stands in the file as a comment, with its default. Nothing that is there is written over.
     """
-    found = starter.obstacles(folder)
+    found = data_folder.obstacles(folder)
     if found and not force:
         names = " and ".join(str(path) for path in found)
         raise click.UsageError(f"{names} {'is' if len(found) == 1 else 'are'} there already; --force writes over.")
-    settings, site = starter.write(folder)
+    settings, site = data_folder.write(folder)
     options = "" if folder == Path("lodge") else f" --data {folder}"
     click.echo(f"Wrote {settings} and {site}.\nStart it: netlodge up{options}")

@@ -8,8 +8,8 @@ from typing import Final
 
 import click
 
+from netlodge.cli.data_folder import prepare
 from netlodge.config.loading import Loaded, Sources, load
-from netlodge.starter import prepare
 
 _EPILOG: Final = """\
 \b

@@ -7,12 +7,13 @@ TOML; `str` writes it back in the largest unit that holds it exactly, and `parse
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import ClassVar, Final, Self
 
 from netlodge.config.errors import SettingValueError
 
-_NUMBER_AND_UNIT: Final = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([A-Za-z]+(?:/s)?)?")
+_NUMBER_AND_UNIT: Final = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([A-Za-z]+)?")
 
 _MILLISECONDS: Final = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION_HINTS: Final = {
@@ -60,9 +61,11 @@ def _split(text: str, like: str) -> tuple[Decimal, str]:
     return Decimal(matched[1]), matched[2] or ""
 
 
-def _unknown_unit(number: Decimal, unit: str, units: dict[str, int], hints: dict[str, str]) -> SettingValueError:
+def _unknown_unit(
+    number: Decimal, unit: str, units: Mapping[str, int], hints: Mapping[str, str], suffix: str = ""
+) -> SettingValueError:
     if unit in hints:
-        return SettingValueError(f'has no known unit; did you mean "{number} {hints[unit]}"?')
+        return SettingValueError(f'has no known unit; did you mean "{number} {hints[unit]}{suffix}"?')
     return SettingValueError(f"has no known unit; the units are {', '.join(units)}")
 
 
@@ -121,7 +124,7 @@ class Size(int):
         if not unit:
             raise SettingValueError(f'lacks a unit; did you mean "{number} B{cls.suffix}"?')
         if unit not in _OCTETS:
-            raise _unknown_unit(number, unit, _OCTETS, _SIZE_HINTS)
+            raise _unknown_unit(number, unit, _OCTETS, _SIZE_HINTS, cls.suffix)
         octets = number * _OCTETS[unit]
         if octets % 1:
             raise SettingValueError("is no whole number of octets")

@@ -80,14 +80,14 @@ def markdown() -> str:
 def _markdown_table(kind: type[msgspec.Struct], path: tuple[str, ...]) -> Iterator[str]:
     if path:
         yield f"## {_table_header(path)}\n"
-        yield f"{kind.__doc__}\n"
+        yield f"{_wrapped(kind.__doc__ or '')}\n"
     for entry in children(kind, path):
         if entry.table is None:
             yield f"### `{entry.key}`\n"
-            yield f"{_markdown_default(entry)}. {entry.hint.description}"
+            yield f"{_markdown_default(entry)}\n"
+            yield f"{_wrapped(entry.hint.description)}\n"
             if entry.hint.precedent:
-                yield f"*Precedent:* {entry.hint.precedent}"
-            yield ""
+                yield f"{_wrapped(f'*Precedent:* {entry.hint.precedent}')}\n"
     for entry in children(kind, path):
         if entry.table is not None:
             yield from _markdown_table(entry.table, entry.path)
@@ -95,9 +95,12 @@ def _markdown_table(kind: type[msgspec.Struct], path: tuple[str, ...]) -> Iterat
 
 def _markdown_default(entry: Entry) -> str:
     default = _default(entry)
-    what = f"{expected(entry.hint)[:1].upper()}{expected(entry.hint)[1:]}"
     example = f", such as `{entry.hint.example}`" if entry.hint.example else ""
-    return f"{what}{example}; {f'default `{default}`' if default else _absence(entry)}"
+    return f"{f'Default `{default}`' if default else _absence(entry).capitalize()}: {expected(entry.hint)}{example}."
+
+
+def _wrapped(words: str) -> str:
+    return textwrap.fill(words, _COMMENT_WIDTH, break_on_hyphens=False, break_long_words=False)
 
 
 def _table_header(path: tuple[str, ...]) -> str:

@@ -143,7 +143,7 @@ SessionFactory = Callable[[Connection], Session]
 class Refusal(Protocol):
     """What a door says to a connection that is over a limit, in the protocol's own words, before it closes it."""
 
-    def __call__(self, limit: str) -> bytes:
+    def __call__(self, limit: str, /) -> bytes:
         """`limit` is the setting's key path, e.g. `limits.connections_per_client`. Return the whole last message."""
         ...
 

@@ -41,7 +41,18 @@ class Generations(Protocol):
 class Answer:
     """A rendered answer and the conditions under which it still holds. Families derive from it and say how to `render`."""
 
-    __slots__ = ("expires", "generation", "octets", "record", "second", "slot", "still_holds", "turn", "was_used", "wire")
+    __slots__ = (
+        "expires",
+        "generation",
+        "octets",
+        "record",
+        "second",
+        "slot",
+        "still_holds",
+        "turn",
+        "was_used",
+        "wire",
+    )
 
     def __init__(
         self,
@@ -124,7 +135,11 @@ class Recall(Generic[AnswerT]):
         now = clock.monotonic()
         if (
             now >= answer.expires
-            or (answer.slot >= 0 and self._generations is not None and self._generations[answer.slot] != answer.generation)
+            or (
+                answer.slot >= 0
+                and self._generations is not None
+                and self._generations[answer.slot] != answer.generation
+            )
             or (answer.still_holds is not None and not answer.still_holds())
         ):
             self.forget(question)

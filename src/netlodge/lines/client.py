@@ -15,10 +15,18 @@ from typing import Final, Protocol, cast
 
 from netlodge.core.contracts import Peer
 from netlodge.core.errors import NetlodgeError
-from netlodge.lines.session import QUIET
-from netlodge.lines.wire import NEED_DATA, Event, Framing, LineCodec, Sentence, TooLong, read_whole
+from netlodge.lines.wire import NEED_DATA, QUIET, Event, Framing, LineCodec, Sentence, TooLong, read_whole
 from netlodge.net.connection import peer_of
-from netlodge.net.dial import Address, DialError, DialFailure, Resolve, dial, find_addresses, resolve_by_system
+from netlodge.net.dial import (
+    Address,
+    DialError,
+    DialFailure,
+    Resolve,
+    dial,
+    find_addresses,
+    resolve_by_system,
+    tls_detail,
+)
 
 LINE_SIZE: Final = 65536
 """Octets of a sentence that a listener shows whole; a longer one is mentioned."""
@@ -139,7 +147,7 @@ async def talk_stream(target: Target, source: AsyncIterator[bytes], display: Dis
         if stream.ended.done():
             stream.ended.result()
     except ssl.SSLError as error:
-        raise DialError(DialFailure.TLS_FAILED, target.host, target.port, error.reason or str(error)) from error
+        raise DialError(DialFailure.TLS_FAILED, target.host, target.port, tls_detail(error)) from error
     except OSError as error:
         raise ConnectionLostError(
             f"the connection to {target} was lost ({error.strerror or error}). "

@@ -14,10 +14,8 @@ from typing import Final
 from netlodge.core.contracts import Clock, Connection
 from netlodge.core.records import Entry, LineRecord
 from netlodge.lines.services import Service, respond
-from netlodge.lines.wire import NEED_DATA, Event, InvalidText, LineCodec, NeedData, Sentence
+from netlodge.lines.wire import NEED_DATA, QUIET, Event, InvalidText, LineCodec, NeedData, Sentence
 
-QUIET: Final = 0.5
-"""Seconds without a word after which a sentence without a newline has ended. Looked at once a second: its answer goes out within 1.5."""
 LINGER: Final = 2.0
 """Seconds in which the peer may take the last answer and close, before the connection is closed for it."""
 TURN_EVENTS: Final = 256

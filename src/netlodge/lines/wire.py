@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+QUIET: Final = 0.5
+"""Seconds without a word after which a sentence without a newline has ended: many round trips of a network, and less than a person
+notices as waiting. For whoever has the clock; a session looks once a second, so its answer goes out within 1.5."""
+
 
 class Framing(Enum):
     """What of the octets that arrive is one question."""

@@ -219,7 +219,10 @@ class StreamConnection(asyncio.Protocol):
 
     def _fail(self, defect: Exception) -> None:
         logger.error(
-            "%s: a defect in the session of %s; this connection is closed, others go on", self.door.name, self.peer, exc_info=defect
+            "%s: a defect in the session of %s; this connection is closed, others go on",
+            self.door.name,
+            self.peer,
+            exc_info=defect,
         )
         self.door.count_defect()
         self.abort()
@@ -239,7 +242,9 @@ class Farewell:
 
     __slots__ = ("_connection", "_deadline", "_octets", "_seconds")
 
-    def __init__(self, connection: StreamConnection, last_words: bytes, *, seconds: float, octets: int = 1 << 20) -> None:
+    def __init__(
+        self, connection: StreamConnection, last_words: bytes, *, seconds: float, octets: int = 1 << 20
+    ) -> None:
         self._connection = connection
         self._octets = octets
         self._seconds = seconds

@@ -90,6 +90,22 @@ class DatagramDoor:
             sock.close()
         self._sockets.clear()
 
+    def retire(self, *, at_once: bool) -> None:
+        """Answer no more: a datagram has no end that could be waited for."""
+        self.close()
+
+    def abort(self) -> None:
+        """Answer no more, now."""
+        self.close()
+
+    def sweep(self, now: float) -> None:
+        """Nothing here takes time."""
+
+    @property
+    def is_empty(self) -> bool:
+        """True when it answers no more."""
+        return not self._sockets
+
     def _answer_batch(self, sock: socket.socket) -> None:
         """The socket is readable: answer what waits, for one turn."""
         counters = self._counters

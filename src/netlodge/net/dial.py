@@ -206,6 +206,13 @@ def _dial_error(failures: Sequence[OSError], host: str, port: int) -> DialError:
     return DialError(DialFailure.UNREACHABLE, host, port, failures[0].strerror or str(failures[0]))
 
 
+def tls_detail(error: ssl.SSLError) -> str:
+    """What OpenSSL found wrong, as words."""
+    if error.reason == "WRONG_VERSION_NUMBER":
+        return "what it speaks is not TLS"  # the first octets were read as a version
+    return (error.reason or str(error)).replace("_", " ").lower()
+
+
 async def _open(
     make_protocol: Callable[[], P], sock: socket.socket, host: str, port: int, tls: ssl.SSLContext | None
 ) -> tuple[asyncio.Transport, P]:
@@ -222,7 +229,7 @@ async def _open(
         ) from error
     except ssl.SSLError as error:
         sock.close()
-        raise DialError(DialFailure.TLS_FAILED, host, port, error.reason or str(error)) from error
+        raise DialError(DialFailure.TLS_FAILED, host, port, tls_detail(error)) from error
     except OSError as error:
         sock.close()
         if isinstance(error, TimeoutError):

@@ -11,20 +11,23 @@ from typing import Protocol
 from netlodge.core.contracts import Counter, Gauge, Refusal, Session
 from netlodge.net.connection import Farewell, StreamConnection
 
+LAST_ACCEPT = 0.05
+"""Seconds in which a retiring door still takes what waits at it."""
 FAREWELL_SECONDS = 2.0
 """How long a connection over a limit may take to read why."""
 
 
 class Tally(Protocol):
-    """How many connections each client holds, over all workers."""
+    """How many connections each client holds, over all workers (`net.tally`)."""
 
     def enter(self, host: str) -> int: ...
     def leave(self, host: str) -> None: ...
+    def total(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
 class DoorLimits:
-    """`connections` is for this worker; `connections_per_client` for the lodge. Zero: no limit."""
+    """For the whole lodge, all doors and workers together. Zero: no limit."""
 
     connections: int = 0
     connections_per_client: int = 0
@@ -85,7 +88,7 @@ class StreamDoor:
         limit = ""
         if limits.connections_per_client and of_client > limits.connections_per_client:
             limit = "limits.connections_per_client"
-        elif limits.connections and len(self.connections) > limits.connections:
+        elif limits.connections and self._tally.total() > limits.connections:
             limit = "limits.connections"
         if limit:
             counters.refused(limit).add()
@@ -93,7 +96,7 @@ class StreamDoor:
             return
         connection.session = self._new_session(connection)
         if self._is_retiring:
-            connection.session.retire(at_once=self._retires_at_once)
+            connection.session.retire(at_once=False)
 
     def leave(self, connection: StreamConnection) -> None:
         """Called by a connection that ended."""
@@ -103,8 +106,8 @@ class StreamDoor:
 
     @property
     def is_empty(self) -> bool:
-        """True when no connection is left."""
-        return not self.connections
+        """True when no connection is left, and none can come."""
+        return not self.connections and not self._servers
 
     def count_defect(self) -> None:
         self._counters.defects.add()
@@ -112,6 +115,8 @@ class StreamDoor:
     def sweep(self, now: float) -> None:
         """Let each session end what took too long. Called about once a second."""
         for connection in tuple(self.connections):
+            if self._retires_at_once:  # those that came last were given until now
+                connection.session.retire(at_once=True)
             connection.session.sweep(now)
 
     def close(self) -> None:
@@ -121,8 +126,11 @@ class StreamDoor:
         self._servers.clear()
 
     def retire(self, *, at_once: bool) -> None:
-        """Accept no more, and let each session finish (see `Session.retire`)."""
-        self.close()
+        """Take what waits at the door, then accept no more, and let each session finish (see `Session.retire`).
+
+        Every connection that the kernel had taken when this was called is served."""
+        if not self._is_retiring:
+            asyncio.get_running_loop().call_later(LAST_ACCEPT, self.close)
         self._is_retiring = True
         self._retires_at_once = at_once
         for connection in tuple(self.connections):

@@ -13,6 +13,8 @@ _LOG_TABLE: Final = {
     octet: f"\\x{octet:02X}" for octet in range(256) if octet < 0x20 or octet >= 0x7F or chr(octet) in '"\\'
 }
 
+_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
+
 
 def octets(text: str) -> bytes:
     """The octets that `text` stands for. Characters beyond U+00FF, which no wire produced, become their UTF-8."""
@@ -31,7 +33,7 @@ def escape_for_log(text: str) -> str:
 
 def to_json(value: object) -> str:
     r"""`value` as one line of printable ASCII: everything else is `\uXXXX`, so neither a terminal nor a line reader is fooled."""
-    return json.dumps(value, ensure_ascii=True, separators=(",", ":")).replace("\x7f", "\\u007f")
+    return _encode(value).replace("\x7f", "\\u007f")
 
 
 def printable(data: bytes) -> str:

@@ -185,6 +185,7 @@ class ConnectionSeries:
     def __init__(self, registry: Registry, door: str) -> None:
         self.open = registry.gauge("netlodge_connections_open", "Connections open now.", door=door)
         self.accepted = registry.counter("netlodge_connections_accepted_total", "Connections accepted.", door=door)
+        self.defects = _defects(registry, door)
         self._refused = {
             limit: registry.counter(
                 "netlodge_connections_refused_total", "Connections refused, by limit.", door=door, limit=limit
@@ -195,6 +196,33 @@ class ConnectionSeries:
     def refused(self, limit: str) -> Counter:
         """The counter for refusals by the setting `limit` (a key path)."""
         return self._refused.get(limit) or self._refused[OTHER]
+
+
+class DatagramSeries:
+    """The datagrams of one door, for `net` to count."""
+
+    LOSSES: Final = ("oversize", "chattering", "blocked", "unreachable")
+
+    def __init__(self, registry: Registry, door: str) -> None:
+        self.received = registry.counter("netlodge_datagrams_received_total", "Datagrams received.", door=door)
+        self.answered = registry.counter("netlodge_datagrams_answered_total", "Datagrams answered.", door=door)
+        self.defects = _defects(registry, door)
+        self._dropped = {
+            loss: registry.counter(
+                "netlodge_datagrams_dropped_total", "Datagrams dropped, by reason.", is_sparse=True, door=door, reason=loss
+            )
+            for loss in (*self.LOSSES, OTHER)
+        }
+
+    def dropped(self, loss: str) -> Counter:
+        """The counter for datagrams that were dropped for this reason."""
+        return self._dropped.get(loss) or self._dropped[OTHER]
+
+
+def _defects(registry: Registry, door: str) -> Counter:
+    return registry.counter(
+        "netlodge_defects_total", "Exceptions that no one foresaw; each cost one connection or datagram.", is_sparse=True, door=door
+    )
 
 
 class ObserverSeries:

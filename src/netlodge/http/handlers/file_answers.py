@@ -6,7 +6,6 @@ RFC 9110 §8.8.2 (Last-Modified), §13.2 (preconditions), §14.2 (Range), §15.3
 from __future__ import annotations
 
 import os
-import secrets
 from typing import Final
 
 from netlodge.core.contracts import Clock
@@ -23,15 +22,18 @@ _IN_304: Final = frozenset({"etag", "vary"})
 
 
 class FileAnswers:
-    """Answers GET and HEAD with a file that was chosen. `range_limit` is `limits.ranges`."""
+    """Answers GET and HEAD with a file that was chosen.
+
+    `range_limit` is `limits.ranges`; `boundary_secret` (at most 64 octets) keeps boundaries from being guessed.
+    """
 
     __slots__ = ("_boundary_secret", "_clock", "_range_limit", "_root")
 
-    def __init__(self, root: Root, *, clock: Clock, range_limit: int) -> None:
+    def __init__(self, root: Root, *, clock: Clock, range_limit: int, boundary_secret: bytes) -> None:
         self._root = root
         self._clock = clock
         self._range_limit = range_limit
-        self._boundary_secret = secrets.token_bytes(32)
+        self._boundary_secret = boundary_secret
 
     def answer(self, request: Request, choice: Choice) -> Response:
         """Raises `HttpError` 412 or 416, and `OSError` if a file that was not in memory cannot be opened."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
 import stat
 from dataclasses import dataclass, field
 from errno import EACCES, EAGAIN, ELOOP, EMFILE, ENAMETOOLONG, ENFILE, ENOENT, ENOMEM, ENOTDIR, EPERM
@@ -70,10 +71,10 @@ class Files:
     """Serves the regular files below a root to GET and HEAD; nothing else, nothing outside.
 
     Takes the path that is left after `request.route["prefix"]`. A directory without its slash is redirected to the path with it; so
-    is a path with empty segments to the one without. `pause` is how it waits for a fresh file to settle.
+    is a path with empty segments to the one without. `pause` is how it waits for a fresh file to settle; `boundary_secret` is random unless a test wants the same octets twice.
     """
 
-    def __init__(self, settings: FilesSettings, *, clock: Clock, pause: Pause = asyncio.sleep) -> None:
+    def __init__(self, settings: FilesSettings, *, clock: Clock, pause: Pause = asyncio.sleep, boundary_secret: bytes = b"") -> None:
         self._settings = settings
         self._clock = clock
         self._root = Root(settings.root)
@@ -81,7 +82,12 @@ class Files:
         self._reader = FileReader(self._root, body_limit=settings.memory_file, clock=clock, pause=pause)
         self._listing = Listing(self._root, entries=settings.listing_entries, show_hidden=settings.hidden)
         self._fallback = self._root.locate(Path(settings.fallback).parts) if settings.fallback else b""
-        self._answers = FileAnswers(self._root, clock=clock, range_limit=settings.ranges)
+        self._answers = FileAnswers(
+            self._root,
+            clock=clock,
+            range_limit=settings.ranges,
+            boundary_secret=boundary_secret or secrets.token_bytes(32),
+        )
 
     async def handle(self, request: Request) -> Response:
         """Answer with a file. Raises `HttpError`: 400, 403, 404, 405, 412, 416, 500, 501, 503."""

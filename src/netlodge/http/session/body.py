@@ -30,7 +30,18 @@ class BodySource(Protocol):
 class IncomingBody:
     """Implements `message.RequestBody`. The session calls `feed`, `finish` and `fail`; the handler calls `read`."""
 
-    __slots__ = ("_error", "_has_ended", "_loop", "_octets", "_pieces", "_source", "_waiter", "length", "received", "trailers")
+    __slots__ = (
+        "_error",
+        "_has_ended",
+        "_loop",
+        "_octets",
+        "_pieces",
+        "_source",
+        "_waiter",
+        "length",
+        "received",
+        "trailers",
+    )
 
     def __init__(self, source: BodySource, length: int | None, loop: AbstractEventLoop) -> None:
         self._source = source

@@ -34,8 +34,12 @@ async def answer_of(service: HttpService, request: Request) -> Response:
     except BodyError:
         raise
     except Exception:
-        logger.exception("%s: a defect while answering %s %s of %s", service.door, request.method, request.target, request.peer)
-        return service.error_page(HttpError(500, "The server failed while it made this answer; its log says why."), request)
+        logger.exception(
+            "%s: a defect while answering %s %s of %s", service.door, request.method, request.target, request.peer
+        )
+        return service.error_page(
+            HttpError(500, "The server failed while it made this answer; its log says why."), request
+        )
 
 
 def refusal_of(service: HttpService, error: HttpError, request: Request | None) -> Response:
@@ -48,7 +52,13 @@ def refusal_of(service: HttpService, error: HttpError, request: Request | None) 
 
 def has_no_content(method: str, status: int) -> bool:
     """True for answers that end with their head, whatever their fields say (RFC 9112 §6.3, cases 1 and 2)."""
-    return method == "HEAD" or status == 204 or status == 304 or 100 <= status < 200 or (method == "CONNECT" and status < 300)
+    return (
+        method == "HEAD"
+        or status == 204
+        or status == 304
+        or 100 <= status < 200
+        or (method == "CONNECT" and status < 300)
+    )
 
 
 def completed_fields(service: HttpService, request_method: str, response: Response) -> list[tuple[str, str]]:
@@ -127,5 +137,3 @@ def record_of(
         outcome=outcome,
         is_recalled=is_recalled,
     )
-
-

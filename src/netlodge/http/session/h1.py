@@ -181,7 +181,8 @@ class Http1Session:
         elif phase is HEAD:
             if limits.head_timeout and now - self._since >= limits.head_timeout:
                 self._refuse(
-                    MessageError(408, "The head of the request did not come in time.", setting="limits.head_timeout"), "timeout"
+                    MessageError(408, "The head of the request did not come in time.", setting="limits.head_timeout"),
+                    "timeout",
                 )
         elif phase is LINGER:
             self._sweep_linger(now)
@@ -270,7 +271,9 @@ class Http1Session:
         self._response_started = False
         has_body = head.is_chunked or bool(head.content_length)
         if has_body:
-            body: IncomingBody | NoBody = IncomingBody(self, None if head.is_chunked else head.content_length, service.loop)
+            body: IncomingBody | NoBody = IncomingBody(
+                self, None if head.is_chunked else head.content_length, service.loop
+            )
             self._body_seconds = 0.0
             self._body_octets = 0
             self._since = service.clock.now
@@ -302,7 +305,10 @@ class Http1Session:
         limit = self._service.limits.body_size
         if limit and head.content_length and head.content_length > limit:
             raise HttpError(
-                413, f"The request's content is larger than {limit} octets.", setting="limits.body_size", must_close=True
+                413,
+                f"The request's content is larger than {limit} octets.",
+                setting="limits.body_size",
+                must_close=True,
             )
 
     def _check_expectation(self, head: RequestHead, *, has_body: bool) -> None:
@@ -330,7 +336,10 @@ class Http1Session:
             if limit and body.received > limit:
                 body.fail(
                     HttpError(
-                        413, f"The request's content is larger than {limit} octets.", setting="limits.body_size", must_close=True
+                        413,
+                        f"The request's content is larger than {limit} octets.",
+                        setting="limits.body_size",
+                        must_close=True,
                     )
                 )
 
@@ -425,7 +434,11 @@ class Http1Session:
         elif self._is_retiring or remaining <= 0 or self._peer_has_ended or self._body_will_not_be_drained(head):
             if response.takeover is None:
                 pairs.append(("connection", "close"))
-        elif "connection" in head.fields and "keep-alive" in head.fields.list_of("connection") and response.takeover is None:
+        elif (
+            "connection" in head.fields
+            and "keep-alive" in head.fields.list_of("connection")
+            and response.takeover is None
+        ):
             hint = f"timeout={int(limits.idle_timeout)}" if limits.idle_timeout else ""
             if remaining <= LAST_REQUESTS:
                 hint += f", max={remaining}"
@@ -455,7 +468,8 @@ class Http1Session:
         if (
             remember is None
             or request is None
-            or self._recall_until < NEVER and self._served >= self._recall_until
+            or self._recall_until < NEVER
+            and self._served >= self._recall_until
             or not may_be_remembered(head, response)
             or not self._codec.is_persistent
             or not self._service.recall.wants(head.raw)
@@ -471,7 +485,14 @@ class Http1Session:
         )  # fmt: skip
 
     def _note(
-        self, head: RequestHead, request: Request | None, status: int, response_head: bytes, sent: int, sample: bytes, outcome: str
+        self,
+        head: RequestHead,
+        request: Request | None,
+        status: int,
+        response_head: bytes,
+        sent: int,
+        sample: bytes,
+        outcome: str,
     ) -> None:
         service = self._service
         clock = service.clock
@@ -570,7 +591,9 @@ class Http1Session:
         if waiting != self._progress:
             self._progress = waiting
             self._since = now
-        elif now - self._since >= (self._service.limits.send_timeout if waiting else self._service.limits.linger_timeout):
+        elif now - self._since >= (
+            self._service.limits.send_timeout if waiting else self._service.limits.linger_timeout
+        ):
             self._connection.abort()
 
     def _sweep_slow_sender(self, now: float) -> None:

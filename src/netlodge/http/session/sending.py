@@ -67,7 +67,9 @@ async def _send_file(connection: Connection, codec: Http1Codec, body: FileBody) 
     return sent
 
 
-async def _send_span_by_kernel(connection: Connection, codec: Http1Codec, descriptor: int, offset: int, count: int) -> int:
+async def _send_span_by_kernel(
+    connection: Connection, codec: Http1Codec, descriptor: int, offset: int, count: int
+) -> int:
     end = offset + count
     while offset < end:
         if not connection.is_writable:

@@ -73,11 +73,16 @@ class ReceiveBuffer:
 
         Raises `MessageError` 400 when it has not come and a line end among what came is not CRLF: there is no need to wait.
         """
-        end = self._octets.find(b"\r\n\r\n", self._searched)
-        if end < 0:
+        octets, start = self._octets, self._start
+        end = octets.find(b"\r\n\r\n", self._searched) + 4
+        if end == len(octets) and not start and isinstance(octets, bytes):
+            self._octets = b""
+            self._searched = 0
+            return octets
+        if end < 4:
             self._search_failed(3)
             return None
-        return self.take(end + 4 - self._start)
+        return self.take(end - start)
 
     def take_line(self) -> bytes | None:
         """The next line without its CRLF, or None if its end has not come yet. Raises as `take_section`."""

@@ -52,7 +52,9 @@ def response_length(fields: Fields, version: str, status: int, request_method: s
 
 def is_bodiless(request_method: str, status: int) -> bool:
     """True for a response that ends with its head, whatever its fields say (RFC 9112 §6.3, cases 1 and 2)."""
-    return request_method == "HEAD" or status in {204, 304} or 100 <= status < 200 or is_tunnel(request_method, status)
+    if status < 200 or status in {204, 304}:
+        return True
+    return request_method in {"HEAD", "CONNECT"} and (request_method == "HEAD" or is_tunnel(request_method, status))
 
 
 def is_tunnel(request_method: str, status: int) -> bool:
@@ -79,7 +81,7 @@ def check_transfer_encoding(fields: Fields, version: str) -> None:
     # "A server MAY reject a request that contains both Content-Length and Transfer-Encoding"
     if "content-length" in fields:
         raise MessageError(400, "Content-Length and Transfer-Encoding contradict each other.")
-    value = fields.get("transfer-encoding", "")
+    value = fields.get("transfer-encoding") or ""
     if value.lower() == "chunked":
         return
     codings = [coding.strip(OWS).lower() for coding in value.split(",")]

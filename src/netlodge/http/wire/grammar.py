@@ -49,6 +49,10 @@ _version = re.compile(r"HTTP/([0-9])\.[0-9]").fullmatch
 _status_line = re.compile(r"(HTTP/[0-9]\.[0-9]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*+))?").fullmatch
 
 
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+"""Some tokens that need not be checked."""
+
+
 def parse_version(text: str) -> str:
     """`"1.0"` or `"1.1"` (RFC 9112 §2.3). Raises 505 for other major versions, 400 for what is no version.
 
@@ -78,9 +82,9 @@ def parse_request_line(line: str) -> tuple[str, str, str]:
             raise MessageError(400, "The request line names no HTTP version (HTTP/0.9 is not spoken here).")
         raise MessageError(400, "The request line is not a method, a target and a version with single spaces between.")
     method, target, version = parts
-    if not is_token(method):
+    if method not in _METHODS and not is_token(method):
         raise MessageError(400, "The request method is not a token.")
-    return method, target, parse_version(version)
+    return method, target, "1.1" if version == "HTTP/1.1" else parse_version(version)
 
 
 def parse_status_line(line: str) -> tuple[str, int, str]:
@@ -175,6 +179,8 @@ _QUERY = r"[!$-;=?-~]*+"
 _origin_form = re.compile(rf"({_PATH})(?:\?({_QUERY}))?").fullmatch
 _absolute_form = re.compile(rf"([A-Za-z][A-Za-z0-9+\-.]*+)://([^/?#]*+)({_PATH})?(?:\?({_QUERY}))?").fullmatch
 
+_ORIGIN: Final = TargetForm.ORIGIN
+
 ParsedTarget = tuple[TargetForm, str | None, str | None, str, str | None]
 
 
@@ -212,7 +218,7 @@ def parse_target(method: str, target: str) -> ParsedTarget:
     match = _origin_form(target)
     if match is not None:
         path, query = match.groups()
-        return TargetForm.ORIGIN, None, None, path, query
+        return _ORIGIN, None, None, path, query
     if target == "*":
         if method != "OPTIONS":
             raise MessageError(400, "The target * belongs to OPTIONS.")

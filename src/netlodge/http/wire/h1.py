@@ -45,9 +45,17 @@ from netlodge.http.wire.grammar import (
     parse_target,
 )
 from netlodge.http.wire.limits import EMPTY_LINES, WireLimits
-from netlodge.http.wire.readers import BodyReader, ChunkedReader, LengthReader, UntilCloseReader
+from netlodge.http.wire.memo import HeadMemo
+from netlodge.http.wire.readers import (
+    END,
+    NOTHING_TO_READ,
+    BodyReader,
+    ChunkedReader,
+    LengthReader,
+    UntilCloseReader,
+)
 from netlodge.http.wire.render import SendError, render_head, render_section
-from netlodge.http.wire.states import STREAMS, Role, State, Step
+from netlodge.http.wire.states import BODY, BROKEN, DONE, IDLE, STREAMS, TUNNEL, Role, State, Step
 from netlodge.http.wire.writers import BodyWriter, ChunkedWriter, LengthWriter, UntilCloseWriter
 
 __all__ = [
@@ -57,6 +65,7 @@ __all__ = [
     "Data",
     "EndOfMessage",
     "Event",
+    "HeadMemo",
     "Http1Codec",
     "InformationalHead",
     "Pause",
@@ -71,7 +80,6 @@ __all__ = [
 
 _CR: Final = 0x0D
 _TLS_HANDSHAKE: Final = 0x16
-_NOTHING_TO_READ: Final = LengthReader(0)
 _NOTHING_TO_SEND: Final = LengthWriter(0)
 _CHUNKS_TO_SEND: Final = ChunkedWriter()
 _REST_TO_SEND: Final = UntilCloseWriter()
@@ -85,26 +93,28 @@ class Http1Codec:
     """
 
     __slots__ = (
-        "_buffer", "_empty_lines", "_error", "_has_ended", "_keeps", "_limits", "_method", "_offers_upgrade", "_ours", "_reader",
+        "_buffer", "_empty_lines", "_error", "_has_ended", "_keeps", "_limits", "_memo", "_method", "_offers_upgrade", "_ours", "_reader",
         "_role", "_searched_line", "_switches", "_theirs", "_version", "_writer", "our_state", "their_state",
     )  # fmt: skip
 
-    def __init__(self, role: Role, limits: WireLimits) -> None:
+    def __init__(self, role: Role, limits: WireLimits, memo: HeadMemo | None = None) -> None:
+        """`memo` is best shared by all codecs of a worker; only the server role uses it."""
         self._role = role
         self._limits = limits
+        self._memo = memo or HeadMemo()
         self._ours = STREAMS[role]
         self._theirs = STREAMS[role.peer]
         self._buffer = ReceiveBuffer()
         self._has_ended = False
         self._error: MessageError | None = None
-        self.our_state = State.IDLE
+        self.our_state = IDLE
         """Where the stream that we send stands. To be read only."""
-        self.their_state = State.IDLE
+        self.their_state = IDLE
         """Where the stream that we receive stands, as far as its events were taken. To be read only."""
         self._begin()
 
     def _begin(self) -> None:
-        self._reader: BodyReader = _NOTHING_TO_READ
+        self._reader: BodyReader = NOTHING_TO_READ
         self._writer: BodyWriter = _NOTHING_TO_SEND
         self._keeps = True
         self._method = ""
@@ -128,7 +138,7 @@ class Http1Codec:
     @property
     def their_state_is_done(self) -> bool:
         """True if their message is complete and another may follow."""
-        return self.their_state is State.DONE
+        return self.their_state is DONE
 
     @property
     def buffered(self) -> int:
@@ -144,23 +154,23 @@ class Http1Codec:
     @property
     def sends_identity(self) -> bool:
         """True if the body that is being sent leaves as it is, so that `sent_elsewhere` may be used."""
-        return self.our_state is State.BODY and self._writer.is_identity
+        return self.our_state is BODY and self._writer.is_identity
 
     def start_next_cycle(self) -> None:
         """Begin the next exchange. Raises `SendError` unless both messages are complete and the connection persists."""
-        if self.our_state is not State.DONE or self.their_state is not State.DONE:
+        if self.our_state is not DONE or self.their_state is not DONE:
             raise SendError(
                 f"The exchange is not over: ours is {self.our_state.name}, theirs is {self.their_state.name}."
             )
-        self.our_state = self._ours[State.DONE, Step.NEXT]
-        self.their_state = self._theirs[State.DONE, Step.NEXT]
+        self.our_state = self._ours[DONE, Step.NEXT]
+        self.their_state = self._theirs[DONE, Step.NEXT]
         self._begin()
 
     # --- receiving -------------------------------------------------------------------------------------------------------------
 
     def receive_data(self, data: bytes) -> None:
         """Take octets as they arrive, in any segmentation. After an error they are ignored."""
-        if self.their_state is not State.BROKEN and data:
+        if self.their_state is not BROKEN and data:
             self._buffer.feed(data)
 
     def receive_eof(self) -> None:
@@ -173,20 +183,25 @@ class Http1Codec:
         Raises `MessageError` for octets that are no message, and the same from then on. In the client role its status is 502: what
         a gateway says of such an answer.
         """
+        state = self.their_state
         try:
-            if self.their_state is State.IDLE:
+            if state is IDLE:
                 return self._read_request() if self._role is Role.SERVER else self._read_response()
-            if self.their_state is State.BODY:
-                return self._read_body()
+            if state is BODY:
+                event = self._reader.read(self._buffer, self._has_ended)
+                if event is END:
+                    self._their_end()
+                    return event
+                return NEED_DATA if event is None else self._their_part(event)
         except MessageError as error:
             raise self._fail(error) from None
         return self._wait()
 
     def _wait(self) -> ConnectionClosed | Pause:
         state = self.their_state
-        if state is State.TUNNEL:
+        if state is TUNNEL:
             return PAUSED
-        if state is State.BROKEN and self._error is not None:
+        if state is BROKEN and self._error is not None:
             raise self._error.with_traceback(None)
         if self._buffer:
             return PAUSED
@@ -207,28 +222,31 @@ class Http1Codec:
         return error
 
     def _read_request(self) -> RequestHead | ConnectionClosed | Pause:
-        buffer, limits = self._buffer, self._limits
-        if buffer.first_octet() == _CR:
-            self._skip_empty_lines()
-        raw = buffer.take_section()
+        limits, memo = self._limits, self._memo
+        raw = self._take_head()
         if raw is None:
             return self._await_request()
         lines = raw.decode("latin-1").split("\r\n")
-        line = lines[0]
-        if len(line) > limits.request_line_size:
+        if len(lines[0]) > limits.request_line_size:
             raise self._request_line_too_long()
-        method, target, version = parse_request_line(line)
-        fields = self._parse_fields(raw, lines)
+        method, target, version = parse_request_line(lines[0])
+        self._check_head(raw, lines)
+        fields = Fields(memo.parse_field_lines(lines[1:-2]))
         form, scheme, authority, path, query = parse_target(method, target)
-        host, port = _request_host(fields, version, authority)
+        named = fields.get("host")
+        if named and authority is None:
+            host, port = memo.parse_authority(named)
+        else:
+            host, port = _target_host(named, version, authority)
         length = request_length(fields, version)
         if length and method == "CONNECT":
             # "A CONNECT request message does not have content." (RFC 9110 §9.3.6) Whoever reads these octets as the tunnel's would disagree.
             raise MessageError(400, "CONNECT has no content.")
         self._method, self._version = method, version
         self._note_connection(fields, version)
-        self._reader = self._body_reader(length)
-        self.their_state = self._theirs[State.IDLE, Step.REQUEST]
+        if length:
+            self._reader = self._body_reader(length)
+        self.their_state = self._theirs[IDLE, Step.REQUEST]
         is_chunked = length == CHUNKED
         return RequestHead(
             method,
@@ -247,21 +265,19 @@ class Http1Codec:
         )
 
     def _read_response(self) -> InformationalHead | ResponseHead | ConnectionClosed | Pause:
-        buffer = self._buffer
-        if buffer.first_octet() == _CR:
-            self._skip_empty_lines()
-        if self.our_state is State.IDLE and buffer:
+        raw = self._take_head()
+        if self.our_state is IDLE and (raw is not None or self._buffer):
             # "If a client receives data on a connection that doesn't have outstanding requests, the client MUST NOT consider that data to be
             # a valid response" (RFC 9112 §9.2)
             raise MessageError(400, "It came without a request.")
-        raw = buffer.take_section()
         if raw is None:
             return self._await_head()
         lines = raw.decode("latin-1").split("\r\n")
         version, status, reason = parse_status_line(lines[0])
-        fields = self._parse_fields(raw, lines)
+        self._check_head(raw, lines)
+        fields = Fields(parse_field_lines(lines[1:-2], is_response=True))
         if 100 <= status < 200 and status != 101:
-            self.their_state = self._theirs[State.IDLE, Step.INFORMATIONAL]
+            self.their_state = self._theirs[IDLE, Step.INFORMATIONAL]
             return InformationalHead(status, reason, fields)
         self._switches = status == 101 or is_tunnel(self._method, status)
         if self._switches and (
@@ -272,17 +288,28 @@ class Http1Codec:
         self._note_connection(fields, version)
         if length == UNTIL_CLOSE or self._switches:
             self._keeps = False
-        self._reader = self._body_reader(length)
-        self.their_state = self._theirs[State.IDLE, Step.RESPONSE]
+        if length:
+            self._reader = self._body_reader(length)
+        self.their_state = self._theirs[IDLE, Step.RESPONSE]
         return ResponseHead(status, reason, version, fields, raw, length if length >= 0 else None)
 
-    def _skip_empty_lines(self) -> None:
+    def _take_head(self) -> bytes | None:
+        """The octets of the next head with its empty line, without empty lines before it; None if it is incomplete."""
+        raw = self._buffer.take_section()
         # "In the interest of robustness, a server that is expecting to receive and parse a request-line SHOULD ignore at least one empty
         # line (CRLF) received prior to the request-line." (RFC 9112 §2.2)
-        while self._buffer.skip_crlf():
-            self._empty_lines += 1
-            if self._empty_lines > EMPTY_LINES:
-                raise MessageError(400, f"More than {EMPTY_LINES} empty lines stand before the message.")
+        while raw is not None and raw.startswith(CRLF):
+            self._count_empty_line()
+            raw = raw[2:] or self._buffer.take_section()
+        if raw is None:
+            while self._buffer.skip_crlf():
+                self._count_empty_line()
+        return raw
+
+    def _count_empty_line(self) -> None:
+        self._empty_lines += 1
+        if self._empty_lines > EMPTY_LINES:
+            raise MessageError(400, f"More than {EMPTY_LINES} empty lines stand before the message.")
 
     def _await_request(self) -> ConnectionClosed | Pause:
         """Of a head that is incomplete, refuse already what cannot become a request."""
@@ -312,8 +339,9 @@ class Http1Codec:
             raise MessageError(400, "The stream ended in the middle of a head.")
         return self._close()
 
-    def _parse_fields(self, raw: bytes, lines: list[str]) -> Fields:
-        """The fields of the head `raw`; `lines` are its lines, the empty one and what follows the last CRLF included."""
+    def _check_head(self, raw: bytes, lines: list[str]) -> None:
+        """Raise for what is wrong with the head `raw` as a whole; `lines` are its lines, the empty one and what follows the last CRLF
+        included."""
         if len(raw) > self._limits.head_size:
             raise self._head_too_long()
         if len(lines) - 3 > self._limits.field_count:
@@ -324,7 +352,6 @@ class Http1Codec:
             raise MessageError(
                 400, "A control character stands in the head, or a line ends with something other than CR LF."
             )
-        return Fields(parse_field_lines(lines[1:-2], is_response=self._role is Role.CLIENT))
 
     @staticmethod
     def _request_line_too_long() -> MessageError:
@@ -352,34 +379,32 @@ class Http1Codec:
         )
 
     def _body_reader(self, length: int) -> BodyReader:
-        if not length:
-            return _NOTHING_TO_READ
         if length == CHUNKED:
             return ChunkedReader(self._limits, is_response=self._role is Role.CLIENT)
         return UntilCloseReader() if length == UNTIL_CLOSE else LengthReader(length)
 
-    def _read_body(self) -> Data | EndOfMessage | Pause:
-        event = self._reader.read(self._buffer, has_ended=self._has_ended)
-        if event is None:
-            return NEED_DATA
-        if type(event) is Data:
-            self.their_state = self._theirs[State.BODY, Step.DATA]
-        elif self._switches and self._role is Role.CLIENT:
-            self.their_state = self._theirs[State.BODY, Step.SWITCH]
-            self.our_state = self._ours[self.our_state, Step.SWITCH]
+    def _their_part(self, event: Data | EndOfMessage) -> Data | EndOfMessage:
+        if isinstance(event, EndOfMessage):
+            self._their_end()
         else:
-            self.their_state = self._theirs[State.BODY, Step.END]
-            self._settle()
+            self.their_state = self._theirs[BODY, Step.DATA]
         return event
 
+    def _their_end(self) -> None:
+        if self._switches and self._role is Role.CLIENT:
+            self.their_state = self._theirs[BODY, Step.SWITCH]
+            self.our_state = self._ours[self.our_state, Step.SWITCH]
+        else:
+            self.their_state = self._theirs[BODY, Step.END]
+            if not self._keeps:
+                self._settle()
+
     def _settle(self) -> None:
-        """What is complete on a connection that will not persist was the last."""
-        if self._keeps:
-            return
-        if self.our_state is State.DONE:
-            self.our_state = self._ours[State.DONE, Step.RETIRE]
-        if self.their_state is State.DONE:
-            self.their_state = self._theirs[State.DONE, Step.RETIRE]
+        """The connection will not persist: what is complete was the last."""
+        if self.our_state is DONE:
+            self.our_state = self._ours[DONE, Step.RETIRE]
+        if self.their_state is DONE:
+            self.their_state = self._theirs[DONE, Step.RETIRE]
 
     # --- sending ---------------------------------------------------------------------------------------------------------------
 
@@ -422,7 +447,7 @@ class Http1Codec:
         self.our_state = after
         if is_switch:
             self.their_state = self._theirs[self.their_state, Step.SWITCH]
-        else:
+        elif not self._keeps:
             self._settle()
         return octets
 
@@ -446,13 +471,14 @@ class Http1Codec:
         status, fields, method = head.status, head.fields, self._method
         if 100 <= status < 200 and status != 101:
             raise SendError(f"{status} is an interim response.")
-        switches = status == 101 or is_tunnel(method, status)
+        switches = status == 101 or (method == "CONNECT" and is_tunnel(method, status))
         if switches:
             self._check_switch(status, fields)
         length = _announced_length(fields)
-        options = _connection_options(fields)
+        options = _connection_options(fields) if "connection" in fields else ()
         # Without an intact request nobody knows where the next one would begin.
-        keeps = self._keeps and "close" not in options and self.their_state not in {State.IDLE, State.BROKEN}
+        theirs = self.their_state
+        keeps = self._keeps and "close" not in options and theirs is not IDLE and theirs is not BROKEN
         added: list[tuple[str, str]] = []
         pairs: Iterable[tuple[str, str]] = fields
         writer: BodyWriter
@@ -487,7 +513,8 @@ class Http1Codec:
         self._writer = writer
         self._switches = switches
         self._keeps = keeps
-        self._settle()
+        if not keeps:
+            self._settle()
         return octets
 
     def _check_switch(self, status: int, fields: Fields) -> None:
@@ -506,7 +533,7 @@ class Http1Codec:
         try:
             _, _, authority, _, _ = parse_target(method, target)
             # "A client MUST send a Host header field in all HTTP/1.1 request messages." (RFC 9112 §3.2)
-            _request_host(fields, "1.1", authority)
+            _target_host(fields.get("host"), "1.1", authority)
         except MessageError as error:
             raise SendError(error.detail) from None
         length = _announced_length(fields)
@@ -534,24 +561,22 @@ class Http1Codec:
         return octets
 
 
-def _request_host(fields: Fields, version: str, authority: str | None) -> tuple[str, int | None]:
-    """Host and port of the target URI (RFC 9112 §3.2, §3.3); `authority` is what the target itself names.
+def _target_host(named: str | None, version: str, authority: str | None) -> tuple[str, int | None]:
+    """Host and port of the target URI (RFC 9112 §3.2, §3.3); `named` is the value of Host, `authority` what the target itself names.
 
     Several Host lines are one value with a comma here, which no host has. Raises 400.
     """
-    named = fields.get("host")
-    if named is None:
+    if named is None and version != "1.0":
         # "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that lacks a Host header field and to any
         # request message that contains more than one Host header field line or a Host header field with an invalid field value."
-        if version != "1.0":
-            raise MessageError(400, "The request has no Host field.")
-    elif named or authority is None:
-        host, port = parse_authority(named)
-        if authority is None:
-            return host, port
+        raise MessageError(400, "The request has no Host field.")
+    if authority is None:
+        return ("", None) if named is None else parse_authority(named)
+    if named:
+        parse_authority(named)
     # "When an origin server receives a request with an absolute-form of request-target, the origin server MUST ignore the received Host
     # header field (if any) and instead use the host information of the request-target." (RFC 9112 §3.2.2)
-    return parse_authority(authority) if authority is not None else ("", None)
+    return parse_authority(authority)
 
 
 def _announced_length(fields: Fields) -> int | None:
@@ -568,10 +593,7 @@ def _announced_length(fields: Fields) -> int | None:
 
 
 def _connection_options(fields: Fields) -> list[str]:
-    value = fields.get("connection")
-    if value is None:
-        return []
     try:
-        return parse_connection(value)
+        return parse_connection(fields.get("connection") or "")
     except MessageError as error:
         raise SendError(error.detail) from None

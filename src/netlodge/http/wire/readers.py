@@ -30,12 +30,13 @@ _chunk_line = re.compile(
     + rb"))?+)*+)"
 ).fullmatch
 
-NOT_IN_TRAILERS: Final = frozenset(
-    """age authorization cache-control connection content-encoding content-length content-range content-type cookie date expect
-    expires host if-match if-modified-since if-none-match if-range if-unmodified-since keep-alive location max-forwards pragma
-    proxy-authenticate proxy-authorization proxy-connection range retry-after set-cookie te trailer transfer-encoding upgrade vary
-    www-authenticate""".split()
-)
+NOT_IN_TRAILERS: Final = frozenset((
+    "age", "authorization", "cache-control", "connection", "content-encoding", "content-length", "content-range",
+    "content-type", "cookie", "date", "expect", "expires", "host", "if-match", "if-modified-since",
+    "if-none-match", "if-range", "if-unmodified-since", "keep-alive", "location", "max-forwards", "pragma",
+    "proxy-authenticate", "proxy-authorization", "proxy-connection", "range", "retry-after", "set-cookie", "te",
+    "trailer", "transfer-encoding", "upgrade", "vary", "www-authenticate",
+))  # fmt: skip
 """Fields of "message framing, routing, authentication, request modifiers, response controls, or content format": their evaluation is
 necessary before the content (RFC 9110 §6.5.1). In a trailer section they are left out when read, and not sent."""
 
@@ -46,7 +47,7 @@ END: Final = EndOfMessage()
 class BodyReader(Protocol):
     """Reads one body from the buffer in front of it."""
 
-    def read(self, buffer: ReceiveBuffer, *, has_ended: bool) -> Data | EndOfMessage | None:
+    def read(self, buffer: ReceiveBuffer, has_ended: bool) -> Data | EndOfMessage | None:
         """The next event; None if more octets are needed. `has_ended`: no more will come after those in `buffer`.
 
         Raises `MessageError` 400 for broken framing, also when the stream has ended before the body.
@@ -62,7 +63,7 @@ class LengthReader:
     def __init__(self, length: int) -> None:
         self._remaining = length
 
-    def read(self, buffer: ReceiveBuffer, *, has_ended: bool) -> Data | EndOfMessage | None:
+    def read(self, buffer: ReceiveBuffer, has_ended: bool) -> Data | EndOfMessage | None:
         if not self._remaining:
             return END
         data = buffer.take(self._remaining)
@@ -74,12 +75,16 @@ class LengthReader:
         return Data(data)
 
 
+NOTHING_TO_READ: Final = LengthReader(0)
+"""The reader of all bodies that are not there."""
+
+
 class UntilCloseReader:
     """A body that the end of the stream ends: responses only (RFC 9112 §6.3, case 8)."""
 
     __slots__ = ()
 
-    def read(self, buffer: ReceiveBuffer, *, has_ended: bool) -> Data | EndOfMessage | None:
+    def read(self, buffer: ReceiveBuffer, has_ended: bool) -> Data | EndOfMessage | None:
         if buffer:
             return Data(buffer.take(len(buffer)))
         return END if has_ended else None
@@ -103,7 +108,7 @@ class ChunkedReader:
         self._extension_octets = 0
         """Octets of extensions so far beyond one for each octet of content."""
 
-    def read(self, buffer: ReceiveBuffer, *, has_ended: bool) -> Data | EndOfMessage | None:
+    def read(self, buffer: ReceiveBuffer, has_ended: bool) -> Data | EndOfMessage | None:
         event = self._read(buffer)
         if event is None and has_ended:
             raise MessageError(400, "The message ended before its last chunk.")

@@ -43,19 +43,20 @@ def render_head(status: int, fields: Iterable[tuple[str, str]], reason: str = ""
 def render_section(first_line: str, fields: Iterable[tuple[str, str]]) -> bytes:
     """`first_line`, the field lines and the empty line. Raises `SendError` for a name that is no lower-case token, and for any
     character that cannot stand in a line: CR, LF, NUL, other controls, whatever is not an octet."""
-    lines = [first_line]
-    known = WIRE_NAMES.get
-    for name, value in fields:
-        lines.append((known(name) or _spell(name)) + value)
-    lines.append("\r\n")
+    fields = list(fields)
     try:
-        octets = "\r\n".join(lines).encode("latin-1")
+        lines = [WIRE_NAMES[name] + value for name, value in fields]
+    except KeyError:
+        lines = [(WIRE_NAMES.get(name) or _spell(name)) + value for name, value in fields]
+    text = "\r\n".join([first_line, *lines, "\r\n"])
+    try:
+        octets = text.encode("latin-1")
     except UnicodeEncodeError as error:
         raise SendError(
             f"A field value holds a character that is not an octet: {error.object[error.start]!r}."
         ) from None
     # Without the octets that lines are made of, exactly the line ends must be left: no value brought its own.
-    if octets.translate(None, TEXT_OCTETS) != CRLF * len(lines):
+    if octets.translate(None, TEXT_OCTETS) != CRLF * (len(lines) + 2):
         raise SendError("A field value or the start line holds a control character.")
     return octets
 

@@ -76,6 +76,8 @@ class Step(Enum):
     __hash__ = object.__hash__
 
 
+IDLE, BODY, DONE, LAST, TUNNEL, CLOSED, BROKEN = State  # a module's name is found quicker than an Enum's member
+
 TRANSITIONS: Final[dict[tuple[Role, State, Step], State]] = {
     # The client's stream.
     (Role.CLIENT, State.IDLE, Step.REQUEST): State.BODY,

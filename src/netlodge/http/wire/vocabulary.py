@@ -28,7 +28,7 @@ _SPELLED: Final = """
     Warning WWW-Authenticate X-Accel-Expires X-Content-Type-Options X-Forwarded-For X-Forwarded-Host X-Forwarded-Port
     X-Forwarded-Proto X-Frame-Options X-Powered-By X-Real-IP X-Request-ID X-Requested-With X-Robots-Tag X-UA-Compatible
     X-XSS-Protection
-""".split()
+""".split()  # noqa: SIM905  a list that is read as words
 
 KNOWN_NAMES: Final[dict[str, str]] = {spelling: name.lower() for name in _SPELLED for spelling in (name, name.lower())}
 """From a usual spelling to the lower-case name."""

@@ -1,4 +1,4 @@
-"""What a new lodge begins with: a settings file in which everything is a comment, a small site, and its folders."""
+"""What a new lodge begins with: its folders, a settings file in which everything is a comment, and a small site (`starter/www`)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Final
 
 from netlodge.config.errors import Problem, SettingsError
 from netlodge.config.loading import FILE_NAME, Loaded
 from netlodge.config.reference import starter_toml
 from netlodge.config.schema import to_toml
 
-SITE = "www"
+SITE: Final = "www"
 """Folder of the starter site, in the data folder."""
 
 
@@ -30,7 +31,8 @@ def write(folder: Path) -> list[Path]:
     Raises `SettingsError` if the disk refuses.
     """
     try:
-        return [_make_folder(folder), _write_settings(folder), _write_site(folder)][1:]
+        _make_folder(folder)
+        return [_write_settings(folder), _write_site(folder)]
     except OSError as error:
         raise _refused("", folder, error) from None
 
@@ -75,7 +77,7 @@ def _write_settings(folder: Path) -> Path:
 
 
 def _write_site(folder: Path) -> Path:
-    for name, source in _files(resources.files(__name__) / SITE):
+    for name, source in _files(resources.files("netlodge") / "starter" / SITE):
         target = folder / SITE / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(source.read_bytes())

@@ -1,0 +1,228 @@
+"""What one worker runs: its doors with their sessions and handlers, its journal's readers, its share of the numbers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from netlodge import __version__
+from netlodge.app.shared import Shared
+from netlodge.app.web import web_handler
+from netlodge.app.worker import Door
+from netlodge.config.doors import LINE_SERVICES, Listen
+from netlodge.config.settings import Settings
+from netlodge.core.clock import WorkerClock
+from netlodge.core.contracts import Refusal, Session
+from netlodge.core.recall import Recall
+from netlodge.core.records import Journal
+from netlodge.dashboard import page
+from netlodge.dashboard.control import Control
+from netlodge.dashboard.status import Dashboard
+from netlodge.http.handlers.error_pages import error_response
+from netlodge.http.message import Handler
+from netlodge.http.session.h1 import Http1Session
+from netlodge.http.session.refusal import refusal_of_connection
+from netlodge.http.session.remembered import HttpAnswer
+from netlodge.http.session.service import HttpLimits, HttpService
+from netlodge.http.wire.limits import WireLimits
+from netlodge.lines.datagrams import LineDatagrams
+from netlodge.lines.services import SERVICES
+from netlodge.lines.session import LineLimits, LineSession, refuse
+from netlodge.net.connection import StreamConnection
+from netlodge.net.datagram import DatagramCounters, DatagramDoor
+from netlodge.net.listener import DoorCounters, DoorLimits, StreamDoor
+from netlodge.net.sockets import Endpoint, bind
+from netlodge.observe.access_log import AccessLog
+from netlodge.observe.journal import Observer
+from netlodge.observe.tap import Ring
+
+CONTROL_DOOR = "control"
+
+
+def control_socket(settings: Settings, pid: int) -> Path:
+    """Where the worker with this process id can be asked what passes."""
+    return settings.run_folder / f"worker-{pid}.sock"
+
+
+class LodgeRooms:
+    """Implements `worker.Rooms` for the settings of one generation. Made in the worker, on its running loop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        addresses: Mapping[Endpoint, Listen],
+        slot: int,
+        shared: Shared,
+        clock: WorkerClock,
+        journal: Journal,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._settings = settings
+        self._shared = shared
+        self._clock = clock
+        self._journal = journal
+        self._loop = loop
+        self._tally = shared.tally.row(slot)
+        shared.registry.bind(slot)
+        series = shared.series
+        series.worker.start(clock.wall)
+        taps = settings.taps
+        self._ring = Ring(
+            taps.ring_entries,
+            taps.ring_bytes,
+            taps.redact,
+            dropped=series.observer.tap_dropped,
+            passed_over=series.observer.tap_passed_over,
+        )
+        access_log = settings.access_log
+        self._observer = Observer(
+            series=series.exchanges,
+            log=AccessLog(str(access_log), settings.log.format, dropped=series.observer.log_dropped)
+            if access_log
+            else None,
+            ring=self._ring,
+            failures=series.observer.failures,
+        )
+        self._by_name: dict[tuple[str, str], Door] = {}
+        self.doors: dict[Endpoint, Door] = {
+            endpoint: self._door(endpoint.kind, listen) for endpoint, listen in addresses.items()
+        }
+        self._add_control_door()
+
+    # --- worker.Rooms --------------------------------------------------------------------------------------------------
+
+    def drain_journal(self) -> None:
+        self._observer.drain(self._journal)
+
+    def sample(self) -> None:
+        self._shared.series.worker.sample()
+
+    def reopen_logs(self) -> None:
+        if self._observer.log is not None:
+            self._observer.log.reopen()
+
+    def close(self) -> None:
+        self._ring.close()
+        if self._observer.log is not None:
+            self._observer.log.close()
+        self._control_path.unlink(missing_ok=True)
+
+    # --- doors ---------------------------------------------------------------------------------------------------------
+
+    def _door(self, kind: str, listen: Listen) -> Door:
+        """The door for an address. Addresses of one service share a door, and with it what it remembers and counts."""
+        key = (kind, listen.service)
+        if key not in self._by_name:
+            self._by_name[key] = self._new_door(kind, listen.service)
+        return self._by_name[key]
+
+    def _new_door(self, kind: str, service: str) -> Door:
+        if service in LINE_SERVICES:
+            return self._line_door(service) if kind == "stream" else self._line_datagrams(service)
+        if service == "web":
+            handler = web_handler(self._settings.web, self._settings.limits, self._clock)
+            return self._http_door("web", handler, server_field=self._settings.web.server_field)
+        return self._http_door(service, self._dashboard())
+
+    def _stream_door(
+        self, name: str, new_session: Callable[[StreamConnection], Session], refuse: Refusal
+    ) -> StreamDoor:
+        limits = self._settings.limits
+        series = self._shared.series.connections[name]
+        return StreamDoor(
+            name,
+            new_session,
+            limits=DoorLimits(limits.connections, limits.connections_per_client),
+            refuse=refuse,
+            counters=DoorCounters(series.open, series.accepted, series.refused, series.defects),
+            tally=self._tally,
+        )
+
+    def _http_door(self, name: str, handler: Handler, *, server_field: str = "netlodge") -> StreamDoor:
+        settings = self._settings
+        limits = settings.limits
+        recall: Recall[HttpAnswer] = Recall(
+            settings.recall.memory if settings.recall.enabled else 0,
+            self._clock,
+            self._loop.call_soon,
+            self._shared.generations,
+        )
+        service = HttpService(
+            handler,
+            door=name,
+            scheme="http",
+            error_page=error_response,
+            limits=HttpLimits(
+                wire=WireLimits(
+                    limits.request_line_size, limits.head_size, limits.field_count, limits.chunk_extension_size
+                ),
+                body_size=limits.body_size,
+                head_timeout=limits.head_timeout,
+                idle_timeout=limits.idle_timeout,
+                body_rate=limits.body_rate,
+                body_grace=limits.body_grace,
+                send_timeout=limits.send_timeout,
+                requests_per_connection=limits.requests_per_connection,
+                drain_body=limits.drain_body,
+                linger_timeout=limits.linger_timeout,
+            ),
+            clock=self._clock,
+            recall=recall,
+            journal=self._journal.append,
+            loop=self._loop,
+            server_field=server_field,
+            capture=settings.taps.body_bytes,
+        )
+        return self._stream_door(
+            name, lambda connection: Http1Session(connection, service), refusal_of_connection(service)
+        )
+
+    def _line_limits(self) -> LineLimits:
+        limits, taps = self._settings.limits, self._settings.taps
+        return LineLimits(line_size=limits.line_size, line_timeout=limits.line_timeout, record_size=taps.body_bytes)
+
+    def _line_door(self, name: str) -> StreamDoor:
+        limits = self._line_limits()
+
+        def new_session(connection: StreamConnection) -> LineSession:
+            return LineSession(
+                connection,
+                door=name,
+                service=SERVICES[name],
+                clock=self._clock,
+                journal_append=self._journal.append,
+                limits=limits,
+            )
+
+        return self._stream_door(name, new_session, refuse)
+
+    def _line_datagrams(self, name: str) -> DatagramDoor:
+        service = LineDatagrams(
+            door=name,
+            service=SERVICES[name],
+            clock=self._clock,
+            journal_append=self._journal.append,
+            limits=self._line_limits(),
+        )
+        series = self._shared.series.datagrams[name]
+        return DatagramDoor(
+            name, service, counters=DatagramCounters(series.received, series.answered, series.dropped, series.defects)
+        )
+
+    def _dashboard(self) -> Dashboard:
+        addresses: dict[str, list[str]] = {}
+        for listen in self._shared.announced:
+            addresses.setdefault(listen.service, []).append(str(listen.address))
+        doors = [page.Door(name, tuple(where)) for name, where in addresses.items()]
+        return Dashboard(registry=self._shared.registry, clock=self._clock, version=__version__, doors=doors)
+
+    def _add_control_door(self) -> None:
+        """A Unix socket of this worker's own: who may read the folder may look on (`dashboard.control`)."""
+        self._control_path = control_socket(self._settings, os.getpid())
+        endpoint = Endpoint.unix(str(self._control_path), "data")
+        control = Control(ring=self._ring, registry=self._shared.registry, version=__version__)
+        self.doors[endpoint] = self._http_door(CONTROL_DOOR, control)
+        self.own_sockets: dict[Endpoint, list[socket.socket]] = {endpoint: bind(endpoint, 1)}

@@ -1,0 +1,53 @@
+"""What all processes of a lodge share, made by the supervisor before it forks: the numbers, the tally, the generations."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Sequence
+
+from netlodge import __version__
+from netlodge.config.doors import LINE_SERVICES, Listen
+from netlodge.net.service import MAX_SLOTS
+from netlodge.net.tally import Tally
+from netlodge.observe.metrics import Registry
+from netlodge.observe.series import (
+    ConnectionSeries,
+    DatagramSeries,
+    ExchangeSeries,
+    LodgeSeries,
+    ObserverSeries,
+    WorkerSeries,
+)
+
+GENERATION_SLOTS = 65536
+"""Slots in the array by which all workers learn that something remembered has changed. Two things in one slot only cost a look."""
+
+HTTP_DOORS = ("web", "dashboard", "control")
+
+
+class Series:
+    """Every number that the lodge counts."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.exchanges = ExchangeSeries(registry, http_doors=HTTP_DOORS, line_doors=LINE_SERVICES)
+        self.connections = {door: ConnectionSeries(registry, door) for door in (*HTTP_DOORS, *LINE_SERVICES)}
+        self.datagrams = {door: DatagramSeries(registry, door) for door in LINE_SERVICES}
+        self.observer = ObserverSeries(registry)
+        self.worker = WorkerSeries(registry)
+        self.lodge = LodgeSeries(registry, __version__)
+
+
+class Shared:
+    """One per lodge. `announced` is what the serving generation listens on."""
+
+    def __init__(self) -> None:
+        self.registry = Registry(slots=MAX_SLOTS)
+        self.tally = Tally(MAX_SLOTS)
+        self.generations = memoryview(mmap.mmap(-1, GENERATION_SLOTS * 4)).cast("I")
+        self.series = Series(self.registry)
+        self.announced: Sequence[Listen] = ()
+
+    def forget_worker(self, slot: int) -> None:
+        """The worker in `slot` is gone: what it held is given back, what it counted stays."""
+        self.registry.clear_gauges(slot)
+        self.tally.clear(slot)

@@ -1,0 +1,65 @@
+"""From the settings of the web door to its chain of handlers."""
+
+from __future__ import annotations
+
+from netlodge.config import settings as config
+from netlodge.core.contracts import Clock
+from netlodge.http.handlers.error_pages import ErrorPages
+from netlodge.http.handlers.fields import FieldRule, FieldRules
+from netlodge.http.handlers.files import Files, FilesSettings
+from netlodge.http.handlers.redirect import Redirect
+from netlodge.http.handlers.respond import Respond
+from netlodge.http.handlers.router import Route, Router, Site
+from netlodge.http.handlers.trace import ServerMethods
+from netlodge.http.message import Handler
+from netlodge.http.rules.media_types import MediaTypes
+from netlodge.http.rules.patterns import PathPattern
+
+_ALL_PATHS = PathPattern("*")
+
+
+def web_handler(web: config.Web, limits: config.Limits, clock: Clock) -> Handler:
+    """`ServerMethods -> Router -> (per route) ErrorPages -> FieldRules -> Files | Redirect | Respond`."""
+    sites = []
+    for site in web.site:
+        media_types = MediaTypes(site.media_types)
+        routes = tuple(
+            Route(route.path, _dressed(_answering(route, limits, media_types, clock), route, site, media_types))
+            for route in site.routes
+        )
+        sites.append(Site(site.hosts, routes))
+    return ServerMethods(Router(sites), trace=web.trace)
+
+
+def _answering(route: config.Route, limits: config.Limits, media_types: MediaTypes, clock: Clock) -> Handler:
+    """What the route answers with; the settings have exactly one of the three."""
+    if route.files is not None:
+        settings = FilesSettings(
+            root=route.files,
+            index=route.index,
+            listing=route.listing,
+            listing_entries=limits.listing_entries,
+            fallback=route.fallback,
+            hidden=route.hidden,
+            media_types=media_types,
+            ranges=limits.ranges,
+        )
+        return Files(settings, clock=clock)
+    if route.redirect is not None:
+        return Redirect(route.redirect, route.status or 302)
+    return Respond(route.status or 200, route.respond or "")
+
+
+def _dressed(handler: Handler, route: config.Route, site: config.Site, media_types: MediaTypes) -> Handler:
+    """`handler` with the fields of its site and its own, and with the site's error pages."""
+    rules = [FieldRule(PathPattern(rule.path), _fields(rule.cache_control, rule.set)) for rule in site.fields]
+    if own := _fields(route.cache_control, route.fields):
+        rules.append(FieldRule(_ALL_PATHS, own))
+    if rules:
+        handler = FieldRules(handler, rules)
+    return ErrorPages(handler, site.error_pages, media_types=media_types) if site.error_pages else handler
+
+
+def _fields(cache_control: str, fields: dict[str, str]) -> dict[str, str]:
+    own = {name.lower(): value for name, value in fields.items()}
+    return own | ({"cache-control": cache_control} if cache_control else {})

@@ -1,0 +1,58 @@
+"""What the lodge says when its doors are open: a line for each, and a command to try it with."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from netlodge import __version__
+from netlodge.config.doors import Listen
+from netlodge.config.settings import Settings
+from netlodge.net.sockets import Endpoint, name_of
+
+_NAMES = {"web": "web", "dashboard": "dashboard"}
+_EXAMPLES = {
+    "web": "curl http://{address}/",
+    "dashboard": "curl http://{address}/metrics",
+    "uppercase": "echo hello | netlodge talk {host} {port}",
+    "count": "echo 'a banana' | netlodge talk {host} {port}",
+    "echo": "echo hello | netlodge talk {host} {port}",
+    "discard": "echo hello | netlodge talk {host} {port}",
+    "daytime": "netlodge talk {host} {port} < /dev/null",
+}
+
+
+def welcome(
+    settings: Settings,
+    source: Path | None,
+    addresses: Mapping[Endpoint, Listen],
+    bound: Mapping[Endpoint, Sequence[socket.socket]],
+) -> str:
+    """The text, several lines, for the endpoints that were bound."""
+    places: dict[str, list[str]] = {}
+    examples: dict[str, str] = {}
+    for endpoint, sockets in bound.items():
+        listen = addresses.get(endpoint)
+        if listen is None or not sockets:
+            continue
+        address = sockets[0].getsockname()
+        if endpoint.kind == "stream":
+            places.setdefault(listen.service, []).append(name_of("stream", address))
+            examples.setdefault(listen.service, _example(listen.service, address))
+    lines = [f"Netlodge {__version__} is open (pid {os.getpid()})."]
+    width = max((len(service) for service in places), default=0)
+    where = {service: ", ".join(found) for service, found in places.items()}
+    span = max((len(text) for text in where.values()), default=0)
+    lines += [f"  {service:<{width}}  {where[service]:<{span}}  {examples[service]}" for service in places]
+    lines.append(f"Settings: {source or 'defaults; `netlodge init` writes a file to change'}. Data: {settings.data}.")
+    lines.append("Watch what passes with `netlodge trace`; end with Ctrl-C.")
+    return "\n".join(lines)
+
+
+def _example(service: str, address: tuple[str, int] | str) -> str:
+    if isinstance(address, str):
+        return f"curl --unix-socket {address} http://localhost/"
+    host, port = address[:2]
+    return _EXAMPLES[service].format(address=name_of("stream", address), host=host, port=port)
