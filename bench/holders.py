@@ -29,6 +29,12 @@ def connect(port: int, number: int) -> socket.socket:
     return stream
 
 
+def hold(stream: socket.socket) -> socket.socket:
+    """From here on nothing waits: with a timeout set, Python would wait even for what is asked not to."""
+    stream.settimeout(None)
+    return stream
+
+
 def exchange(stream: socket.socket, path: str) -> None:
     """One whole request and answer, so that what rests afterwards is a connection in use."""
     stream.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
@@ -57,7 +63,7 @@ def hold_idle(port: int, path: str, count: int) -> int:
     for number in range(count):
         stream = connect(port, number)
         exchange(stream, path)
-        streams.append(stream)
+        streams.append(hold(stream))
     print("ready", flush=True)
     sys.stdin.read()
     return sum(not is_closed(stream) for stream in streams)
@@ -66,7 +72,7 @@ def hold_idle(port: int, path: str, count: int) -> int:
 def begin_slowly(port: int, path: str, number: int) -> socket.socket:
     stream = connect(port, number)
     stream.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ".encode())
-    return stream
+    return hold(stream)
 
 
 def hold_slow(port: int, path: str, count: int) -> int:
@@ -95,8 +101,8 @@ def main() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    hold = {"idle": hold_idle, "slow": hold_slow}[kind]
-    print(json.dumps({"kept": hold(int(port), path, int(count))}))
+    kinds = {"idle": hold_idle, "slow": hold_slow}
+    print(json.dumps({"kept": kinds[kind](int(port), path, int(count))}))
 
 
 if __name__ == "__main__":

@@ -155,7 +155,8 @@ def start_granian(setting: Setting) -> list[Server]:
     port = free_port()
     command = [sys.executable, "-m", "granian", "--interface", "asginl", "--port", str(port)]
     command += ["--workers", str(setting.workers), "--loop", "uvloop", "--http", "1", "--no-ws", "--no-access-log"]
-    command += ["--log-level", "error", "--backlog", "8192", "bench.application:application"]
+    command += ["--log-level", "error", "--backlog", "8192", "--backpressure", "32768"]
+    command += ["bench.application:application"]
     return [Server(GRANIAN, port, setting.start(command, "granian", port))]
 
 
@@ -166,7 +167,6 @@ def start_lodge(setting: Setting, name: str = LODGE, *overrides: str) -> list[Se
         "data": str(data),
         "workers": setting.workers,
         "web.listen": [f"127.0.0.1:{port}"],
-        "web.listen_tls": [],
         # As the others are set: what rests is kept until the benchmark lets go.
         "limits.idle_timeout": "10 min",
     }

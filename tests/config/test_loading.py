@@ -100,9 +100,7 @@ class TestRelativePaths:
     def test_of_options_are_counted_from_the_working_directory(self, tmp_path: Path, write: Write) -> None:
         write("etc/netlodge.toml", "")
         (tmp_path / "site").mkdir()
-        sources = Sources(
-            directory=tmp_path, config=Path("etc/netlodge.toml"), data=Path("var"), files=Path("site")
-        )
+        sources = Sources(directory=tmp_path, config=Path("etc/netlodge.toml"), data=Path("var"), files=Path("site"))
         settings = load(sources).settings
         assert settings.data == tmp_path / "var"
         assert settings.web.site[0].routes[0].files == tmp_path / "site"
@@ -136,9 +134,7 @@ class TestSet:
             ("web.listen=", ()),
         ],
     )
-    def test_takes_a_list_between_commas(
-        self, tmp_path: Path, override: str, addresses: tuple[Address, ...]
-    ) -> None:
+    def test_takes_a_list_between_commas(self, tmp_path: Path, override: str, addresses: tuple[Address, ...]) -> None:
         assert load(Sources(directory=tmp_path, overrides=(override,))).settings.web.listen == addresses
 
     def test_takes_one_key_at_a_time(self, tmp_path: Path) -> None:
@@ -147,7 +143,7 @@ class TestSet:
 
     @pytest.mark.parametrize("override", ["workers", "=3", "a b=3", "workers\n=3", ""])
     def test_needs_a_key_and_a_value(self, tmp_path: Path, override: str) -> None:
-        with pytest.raises(SettingsError, match="must be KEY=VALUE, such as limits.head_timeout=5s"):
+        with pytest.raises(SettingsError, match=r"must be KEY=VALUE, such as limits\.head_timeout=5s"):
             load(Sources(directory=tmp_path, overrides=(override,)))
 
 

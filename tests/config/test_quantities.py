@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,7 +59,16 @@ def test_what_is_no_duration_is_refused_with_a_hint(written: str | float, compla
 
 @pytest.mark.parametrize(
     ("seconds", "written"),
-    [(0, "0 s"), (0.5, "500 ms"), (75, "75 s"), (60, "1 min"), (90, "90 s"), (7200, "2 h"), (86400, "1 d"), (1.5, "1500 ms")],
+    [
+        (0, "0 s"),
+        (0.5, "500 ms"),
+        (75, "75 s"),
+        (60, "1 min"),
+        (90, "90 s"),
+        (7200, "2 h"),
+        (86400, "1 d"),
+        (1.5, "1500 ms"),
+    ],
 )
 def test_a_duration_is_written_in_the_largest_unit_that_holds_it(seconds: float, written: str) -> None:
     assert str(Duration(seconds)) == written
@@ -130,7 +141,5 @@ def test_a_rate_hints_at_a_unit_per_second() -> None:
 @given(st.text())
 def test_no_text_raises_anything_but_the_complaint(text: str) -> None:
     for kind in (Duration, Size, Rate):
-        try:
+        with suppress(SettingValueError):
             assert kind.parse(text) >= 0
-        except SettingValueError as error:
-            assert str(error)

@@ -37,7 +37,7 @@ class Loop:
             callback()
 
 
-def table(octets: int = 1 << 20, generations: list[int] | None = None) -> tuple[Recall[Stamped], FakeClock, Loop]:
+def table(octets: int = 1 << 20, generations: list[int] | None = None) -> tuple[Recall[bytes, Stamped], FakeClock, Loop]:
     clock, loop = FakeClock(), Loop()
     return Recall(octets, clock, loop.call_soon, generations), clock, loop
 

@@ -37,6 +37,9 @@ class NoTally:
     def leave(self, host: str) -> None:
         pass
 
+    def total(self) -> int:
+        return 1
+
 
 def datagram_counters(counts: Counts[str]) -> DatagramCounters:
     return DatagramCounters(

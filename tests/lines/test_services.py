@@ -54,7 +54,7 @@ class TestCount:
 
     @pytest.mark.parametrize("question", ["", "a", "banana", "ab banana", "a\tbanana"])
     def test_says_what_it_expected(self, question: str) -> None:
-        with pytest.raises(SentenceError, match='^expected a letter, a space and a sentence, as in "a banana"$'):
+        with pytest.raises(SentenceError, match=r'^expected a letter, a space and a sentence, as in "a banana"$'):
             Count().answer(question, SECOND)
 
 

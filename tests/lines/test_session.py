@@ -291,6 +291,16 @@ class TestBackpressure:
         await turn()
 
     @scenario
+    async def test_a_connection_that_ended_in_the_meantime_is_left_alone(self) -> None:
+        script = Script("echo")
+        script.connection.stall()
+        script.say(b"one")
+        script.connection.abort()
+        await turn()
+        assert script.connection.is_paused
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    @scenario
     async def test_nothing_is_left_behind_by_a_peer_that_vanished(self) -> None:
         script = Script("echo")
         script.connection.stall()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -184,7 +185,7 @@ class TestReplies:
 def cut(octets: bytes, places: list[int]) -> list[bytes]:
     """`octets` in segments, none of them empty."""
     bounds = [0, *sorted({place % (len(octets) + 1) for place in places}), len(octets)]
-    return [octets[start:end] for start, end in zip(bounds, bounds[1:], strict=False) if start < end]
+    return [octets[start:end] for start, end in pairwise(bounds) if start < end]
 
 
 class TestProperties:

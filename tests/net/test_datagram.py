@@ -8,7 +8,7 @@ import logging
 import socket
 from collections import Counter as Counts
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import uvloop
@@ -33,12 +33,13 @@ def run(request: pytest.FixtureRequest) -> Run:
 
 
 class Cell:
-    def __init__(self, counts: Counts[str], name: str) -> None:
-        self._counts = counts
+    def __init__(self, scene: Scene, name: str) -> None:
+        self._scene = scene
         self._name = name
 
     def add(self, amount: int = 1) -> None:
-        self._counts[self._name] += amount
+        self._scene.counts[self._name] += amount
+        self._scene.has_counted.set()
 
 
 class Reverse:
@@ -76,19 +77,20 @@ class Scene:
 
     def __init__(self, family: socket.AddressFamily = socket.AF_INET, **settings: Any) -> None:
         self.counts: Counts[str] = Counts()
+        self.has_counted = asyncio.Event()
         self.service = Reverse()
         counters = DatagramCounters(
-            received=Cell(self.counts, "received"),
-            answered=Cell(self.counts, "answered"),
-            dropped=lambda loss: Cell(self.counts, loss),
-            defects=Cell(self.counts, "defects"),
+            received=Cell(self, "received"),
+            answered=Cell(self, "answered"),
+            dropped=lambda loss: Cell(self, loss),
+            defects=Cell(self, "defects"),
         )
         self.door = DatagramDoor("test", self.service, counters=counters, **settings)
         self.socket = bound(family)
         self.address = self.socket.getsockname()
         self.client = bound(family)
 
-    async def __aenter__(self) -> Scene:
+    async def __aenter__(self) -> Self:
         await self.door.open([self.socket])
         return self
 
@@ -202,8 +204,8 @@ class TestLosses:
                 gone.close()
                 scene.socket.connect(place)
                 scene.socket.send(b"anybody?")
-                while not scene.counts["unreachable"]:
-                    await asyncio.sleep(0)
+                await scene.has_counted.wait()
+                assert scene.counts == {"unreachable": 1}
                 scene.socket.connect(scene.client.getsockname())
                 assert await scene.ask(b"abc") == b"cba"
 

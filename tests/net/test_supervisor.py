@@ -278,8 +278,8 @@ def test_a_second_lodge_of_the_same_user_does_not_share_a_port(start: Start, tmp
 
 
 def test_a_default_address_that_the_machine_has_not_is_left_out(start: Start) -> None:
-    lodge = start(optional=[("192.0.2.1", 0)])
-    lodge.expect(r"optional: 192.0.2.1:0 is left out")
+    lodge = start(optional=[("240.0.0.1", 0)])
+    lodge.expect(r"optional: 240.0.0.1:0 is left out")
     [address] = lodge.ready()
     with Client(address) as client:
         assert client.ask().startswith("one")
@@ -385,7 +385,7 @@ def test_a_new_address_is_opened_and_an_old_one_closed(start: Start) -> None:
         with Client(path) as client:
             assert client.ask().startswith("one")
         assert held.ask().startswith("one")
-        lodge.expect(r"Generation 1: ended")
+    lodge.expect(r"Generation 1: ended")
     assert is_refused(first)
 
 

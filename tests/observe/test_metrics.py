@@ -97,7 +97,7 @@ class TestOneProcess:
 
     def test_a_label_that_prometheus_would_not_take_is_refused(self) -> None:
         with pytest.raises(MetricsError):
-            Registry(slots=1, capacity=4).gauge("lodge_thing", "Help.", **{"__reserved": "x"})
+            Registry(slots=1, capacity=4).gauge("lodge_thing", "Help.", __reserved="x")
 
     def test_a_counter_must_end_in_total(self) -> None:
         with pytest.raises(MetricsError, match="_total"):

@@ -25,7 +25,6 @@ from netlodge.http.handlers.error_pages import error_response
 from netlodge.http.message import Handler
 from netlodge.http.session.h1 import Http1Session
 from netlodge.http.session.refusal import refusal_of_connection
-from netlodge.http.session.remembered import HttpAnswer
 from netlodge.http.session.service import HttpLimits, HttpService
 from netlodge.http.wire.limits import WireLimits
 from netlodge.lines.datagrams import LineDatagrams
@@ -144,12 +143,8 @@ class LodgeRooms:
     def _http_door(self, name: str, handler: Handler, *, server_field: str = "netlodge") -> StreamDoor:
         settings = self._settings
         limits = settings.limits
-        recall: Recall[HttpAnswer] = Recall(
-            settings.recall.memory if settings.recall.enabled else 0,
-            self._clock,
-            self._loop.call_soon,
-            self._shared.generations,
-        )
+        octets = settings.recall.memory // 2 if settings.recall.enabled else 0
+        remembering = (octets, self._clock, self._loop.call_soon, self._shared.generations)
         service = HttpService(
             handler,
             door=name,
@@ -170,7 +165,8 @@ class LodgeRooms:
                 linger_timeout=limits.linger_timeout,
             ),
             clock=self._clock,
-            recall=recall,
+            recall=Recall(*remembering),
+            alike=Recall(*remembering),
             journal=self._journal.append,
             loop=self._loop,
             server_field=server_field,

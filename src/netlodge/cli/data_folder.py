@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -14,6 +13,7 @@ from netlodge.config.errors import Problem, SettingsError
 from netlodge.config.loading import FILE_NAME, Loaded
 from netlodge.config.reference import starter_toml
 from netlodge.config.schema import to_toml
+from netlodge.net.privileges import Account, find_account
 
 SITE: Final = "www"
 """Folder of the starter site, in the data folder."""
@@ -59,7 +59,7 @@ def prepare(loaded: Loaded) -> list[Path]:
             made.append(_write_site(settings.data))
         if os.geteuid() == 0 and settings.user:
             for path in made:
-                _give(path, settings.user, settings.group)
+                _give(path, find_account(settings.user, settings.group))
     except OSError as error:
         raise _refused("data", settings.data, error) from None
     return made
@@ -92,10 +92,10 @@ def _files(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, Travers
             yield f"{prefix}{item.name}", item
 
 
-def _give(path: Path, user: str, group: str) -> None:
+def _give(path: Path, account: Account) -> None:
     """Change the owner of a file, or of a folder and all that is in it."""
     for each in (path, *path.rglob("*")) if path.is_dir() else (path,):
-        shutil.chown(each, user, group or None)
+        os.chown(each, account.uid, account.gid, follow_symlinks=False)
 
 
 def _refused(key: str, folder: Path, error: OSError) -> SettingsError:

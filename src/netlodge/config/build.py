@@ -56,9 +56,10 @@ class SettingsBuilder:
         return cast("Settings", self._table(Settings, tree, ()))
 
     def complain(self, path: KeyPath, value: object, complaint: str) -> None:
-        """Note a problem with the value at `path`, as written; a value of None is not shown."""
+        """Note a problem with the value at `path`, as written; a value of None is not shown, a long
+        one not whole, unless it is a path."""
         shown = "" if value is None else to_toml(value)
-        if len(shown) > _LONGEST_VALUE:
+        if len(shown) > _LONGEST_VALUE and not isinstance(value, Path):
             shown = shown[: _LONGEST_VALUE - 1] + "…"
         where, line = self._locate(path)
         self.problems.append(Problem(where, dotted(path), shown, complaint, line))

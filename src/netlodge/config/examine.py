@@ -5,12 +5,15 @@ RFC 9110 §5.1 and §5.5 (field names and values), §8.3.1 (media types), §15.4
 
 from __future__ import annotations
 
+import grp
 import ipaddress
 import os
+import pwd
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote
 
 from netlodge.config.address import Address
 from netlodge.config.doors import listens
@@ -26,7 +29,8 @@ _MEDIA_TYPE: Final = re.compile(
     rf"{_TOKEN.pattern}/{_TOKEN.pattern}(?:[ \t]*;[ \t]*{_TOKEN.pattern}=(?:{_TOKEN.pattern}|\"[^\"\\]*\"))*"
 )
 _HOST_LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
-_URI: Final = re.compile(r"(?:/|https?://[^/])[!-~]*")
+_ROUTE_PATH: Final = re.compile(r"(?!.*/\.{1,2}(?:/|$))/[^\x00-\x1f\x7f?#]*")
+_REDIRECT_TARGET: Final = re.compile(r"(?:/(?![/\\])|https?://[!-.0-~])[!-~]*")
 
 _SESSION_FIELDS: Final = frozenset(
     {
@@ -53,7 +57,7 @@ def examine(settings: Settings, name: Callable[[KeyPath], str] = dotted) -> Iter
     `name` says how the sentences call a key.
     """
     if settings.data.exists() and not settings.data.is_dir():
-        yield ("data",), str(settings.data), "is a file; it must be a folder, or not there yet"
+        yield ("data",), settings.data, "is a file; it must be a folder, or not there yet"
     yield from _examine_owner(settings)
     yield from _examine_addresses(settings, name)
     yield from _examine_field_value(("web", "server_field"), settings.web.server_field)
@@ -69,18 +73,24 @@ def examine(settings: Settings, name: Callable[[KeyPath], str] = dotted) -> Iter
 
 
 def _examine_owner(settings: Settings) -> Iterator[Finding]:
-    """`user` and `group` matter only to root, and the accounts need to exist only there."""
-    if os.geteuid() != 0:
-        return
-    import grp
-    import pwd
+    """Whether the accounts exist. Whether this process may become them is asked when it is about to."""
+    if settings.user and not _exists(settings.user, pwd.getpwnam, pwd.getpwuid):
+        yield ("user",), settings.user, "is no user of this machine"
+    if settings.group and not settings.user:
+        yield ("group",), settings.group, "has no effect without user"
+    elif settings.group and not _exists(settings.group, grp.getgrnam, grp.getgrgid):
+        yield ("group",), settings.group, "is no group of this machine"
 
-    for key, account, look_up in (("user", settings.user, pwd.getpwnam), ("group", settings.group, grp.getgrnam)):
-        if account:
-            try:
-                look_up(account)
-            except KeyError:
-                yield (key,), account, f"is no {key} of this machine"
+
+def _exists(account: str, by_name: Callable[[str], object], by_number: Callable[[int], object]) -> bool:
+    try:
+        if account.isascii() and account.isdigit():
+            by_number(int(account))
+        else:
+            by_name(account)
+    except (KeyError, OverflowError, ValueError):
+        return False
+    return True
 
 
 def _examine_addresses(settings: Settings, name: Callable[[KeyPath], str]) -> Iterator[Finding]:
@@ -99,24 +109,23 @@ def _examine_site(
 ) -> Iterator[Finding]:
     if not site.routes:
         yield (*at, "routes"), None, 'must have at least one route, such as { path = "/", files = "www" }'
-    for index, host in enumerate(site.hosts):
-        path = (*at, "hosts", index)
-        complaint = _host_complaint(host)
+    for index, host in enumerate(site.hosts or ("*",)):
+        path: KeyPath = (*at, "hosts", index) if site.hosts else at
+        complaint = "" if host == "*" else _host_complaint(host)
         if complaint:
             yield path, host, complaint
+        elif host == "*" and host in seen_hosts:
+            yield path, None, f"is for every host that no other site names, and so is {name(seen_hosts[host])}"
         elif host.lower() in seen_hosts:
             yield path, host, f"is answered by {name(seen_hosts[host.lower()])} already"
         seen_hosts.setdefault(host.lower(), path)
-    if not site.hosts:
-        if "" in seen_hosts:
-            yield at, None, f"has no hosts, and {name(seen_hosts[''])}, which has none either, comes first"
-        seen_hosts.setdefault("", at)
     seen_paths: set[str] = set()
     for index, route in enumerate(site.routes):
         here: KeyPath = (*at, "routes", index)
-        if route.path in seen_paths:
+        bare_path = unquote(route.path).rstrip("/")  # `/a` and `/a/` both stand for all below
+        if bare_path in seen_paths:
             yield (*here, "path"), route.path, "has a route in this site already"
-        seen_paths.add(route.path)
+        seen_paths.add(bare_path)
         yield from _examine_route(route, here, data)
     for status, file in site.error_pages.items():
         path = (*at, "error_pages", str(status))
@@ -139,8 +148,6 @@ def _examine_site(
 
 def _host_complaint(host: str) -> str:
     """Why `host` is no pattern of hosts; empty if it is one."""
-    if host == "*":
-        return "fits every host; leave hosts empty for that"
     if not host.isascii():
         try:
             return f'must be in ASCII; did you mean "{host.encode("idna").decode("ascii")}"?'
@@ -170,12 +177,8 @@ def _host_complaint(host: str) -> str:
 def _examine_route(route: Route, at: KeyPath, data: Path) -> Iterator[Finding]:
     if not route.path.startswith("/"):
         yield (*at, "path"), route.path, f'must begin with "/"; did you mean "/{route.path}"?'
-    elif not _URI.fullmatch(route.path) or "?" in route.path or "#" in route.path:
-        yield (
-            (*at, "path"),
-            route.path,
-            "must be a path as clients send it: ASCII, other characters percent-encoded, no query",
-        )
+    elif not _ROUTE_PATH.fullmatch(route.path):
+        yield (*at, "path"), route.path, "must be a path without dot segments, query and control characters"
     given = [key for key in ("files", "redirect", "respond") if getattr(route, key) is not None]
     if len(given) != 1:
         has = f"has {' and '.join(given)}" if given else "has none"
@@ -188,7 +191,7 @@ def _examine_route(route: Route, at: KeyPath, data: Path) -> Iterator[Finding]:
             if getattr(route, key) != getattr(defaults, key):
                 yield (*at, key), getattr(route, key), "has no meaning without files"
     if route.redirect is not None:
-        if not _URI.fullmatch(route.redirect):
+        if not _REDIRECT_TARGET.fullmatch(route.redirect):
             yield (
                 (*at, "redirect"),
                 route.redirect,
@@ -205,17 +208,17 @@ def _examine_route(route: Route, at: KeyPath, data: Path) -> Iterator[Finding]:
 def _examine_folder(route: Route, at: KeyPath, folder: Path, data: Path) -> Iterator[Finding]:
     """The folder must be readable, and must not show the data folder: logs and, one day, letters are in there."""
     if not folder.exists():
-        yield at, str(folder), "there is no such folder"
+        yield at, folder, "there is no such folder"
     elif not folder.is_dir():
-        yield at, str(folder), "is no folder"
+        yield at, folder, "is no folder"
     elif not os.access(folder, os.R_OK | os.X_OK):
-        yield at, str(folder), "cannot be read by this user"
+        yield at, folder, "cannot be read by this user"
     elif route.fallback:
         yield from _examine_fallback(route.fallback, (*at[:-1], "fallback"), folder)
     if shows(folder, data, hidden=route.hidden):
         yield (
             at,
-            str(folder),
+            folder,
             f"would show the data folder, {data}, to everyone; choose another folder, or another data",
         )
 
@@ -237,9 +240,9 @@ def shows(folder: Path, inner: Path, *, hidden: bool) -> bool:
 
 def _examine_file(at: KeyPath, file: Path) -> Iterator[Finding]:
     if not file.is_file():
-        yield at, str(file), "there is no such file"
+        yield at, file, "there is no such file"
     elif not os.access(file, os.R_OK):
-        yield at, str(file), "cannot be read by this user"
+        yield at, file, "cannot be read by this user"
 
 
 def _examine_fields(at: KeyPath, fields: Mapping[str, str]) -> Iterator[Finding]:

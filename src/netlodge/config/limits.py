@@ -49,7 +49,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     body_size: Annotated[
         Size,
         doc(
-            "Largest request body. Past it the answer is 413, as soon as the head announces it or the octets have come.",
+            "Largest request body. Past it the answer is 413, as soon as the head announces it or the octets have come. 0 sets no bound.",
             least=0,
             most=1024 * _TIB,
             precedent="Apache `LimitRequestBody` 1 GiB; nginx `client_max_body_size` 1 MiB.",
@@ -58,10 +58,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     chunk_extension_size: Annotated[
         Size,
         doc(
-            "Most octets of chunk extensions in one body. They carry nothing of use and can be used to waste time: past it the answer is 400.",
+            "Most octets of extensions of one chunk, and in one body beyond an octet for each octet of content. Past it the answer is 400.",
             least=0,
             most=_MIB,
-            precedent="Node.js and Go 16 KiB in one body.",
+            precedent="Node.js 16 KiB in one body; Go counts as here.",
         ),
     ] = Size.parse("16 KiB")
     head_timeout: Annotated[
@@ -85,8 +85,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     body_grace: Annotated[
         Duration,
         doc(
-            "How long a request body may take before `limits.body_rate` is asked of it.",
-            least=0,
+            "Spans of time over which `limits.body_rate` is asked of a request body.",
+            least=1,
             most=_HOUR,
             precedent="Apache `RequestReadTimeout body` 20 s.",
         ),
@@ -94,7 +94,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     body_rate: Annotated[
         Rate,
         doc(
-            "Slowest pace of a request body once `limits.body_grace` is over, on average since its start. "
+            "Slowest pace of a request body, on average over each `limits.body_grace`. "
             "A slower sender is answered 408. Time in which the lodge itself is not reading does not count. 0 asks for no pace.",
             least=0,
             most=1024 * _MIB,
@@ -160,7 +160,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ranges: Annotated[
         int,
         doc(
-            "Most ranges in one request, after neighbours have been joined. "
+            "Most ranges in one request. "
             "A request for more is answered with the whole (RFC 9110 §14.2). 0 turns ranges off.",
             least=0,
             most=10_000,

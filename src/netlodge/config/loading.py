@@ -293,4 +293,4 @@ def _parse_value(path: tuple[str, ...], text: str) -> object:
     for entry in entries(Settings):
         if entry.path == path and is_list(entry.hint.kind):
             return [part.strip() for part in text.split(",") if part.strip()]
-    return text
+    return text.strip()

@@ -48,8 +48,8 @@ _STARTER_HEAD: Final = """\
 """
 
 _STARTER_SITES: Final = """\
-# Sites: the first whose hosts fit answers, and in it the route with the longest path. Without any, the folder "www" in
-# the data folder is served to every host. This one is an example:
+# Sites: the one whose hosts fit best answers, and in it the route with the longest path. Without any, the folder "www"
+# in the data folder is served to every host. This one is an example:
 #[[web.site]]
 #hosts = ["www.example.org", "*.example.net"]
 #routes = [{ path = "/", files = "www" }, { path = "/old/", redirect = "/", status = 308 }]

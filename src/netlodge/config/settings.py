@@ -165,13 +165,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     user: Annotated[
         str,
         doc(
-            "User that the workers become when the lodge was started as root. Empty: they stay root.",
+            "User, by name or number, that the workers become when the lodge was started as root. Empty: they stay who they are.",
             example='"netlodge"',
         ),
     ] = ""
     group: Annotated[
         str,
-        doc("Group that the workers join when started as root. Empty: the user's own.", example='"netlodge"'),
+        doc(
+            "Group, by name or number, that the workers join together with `user`. Empty: the user's own.",
+            example='"netlodge"',
+        ),
     ] = ""
     web: Web = msgspec.field(default_factory=Web)
     lines: Lines = msgspec.field(default_factory=Lines)

@@ -17,8 +17,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     path: Annotated[
         str,
         doc(
-            "Path that this route answers, with everything below it. `/docs/` matches `/docs/a`; `/docs` matches "
-            "`/docs` and `/docs/a`, not `/docsets`.",
+            "Path that this route answers, with everything below it. `/docs/` answers `/docs/a`, and sends `/docs` there; `/docs` "
+            "answers both `/docs` and `/docs/a`. Neither answers `/docsets`.",
             example='"/"',
         ),
     ]
@@ -28,8 +28,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     redirect: Annotated[
         str | None,
         doc(
-            "Path or `http`/`https` URI to send clients to. When both this and `path` end in `/`, what follows the route's "
-            "path is kept, and the query always is.",
+            "Path or `http`/`https` URI to send clients to. If it ends in `/`, what follows the route's path is put behind it. "
+            "The query is kept, unless this has one.",
             example='"/new/"',
         ),
     ] = None
@@ -59,7 +59,12 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             example='"index.html"',
         ),
     ] = ""
-    hidden: Annotated[bool, doc("Serve files whose name, or whose folder's name, begins with a dot.")] = False
+    hidden: Annotated[
+        bool,
+        doc(
+            "Serve files whose name, or whose folder's name, begins with a dot. Without it, `.well-known` alone is served."
+        ),
+    ] = False
     cache_control: Annotated[
         str, doc("Value of the `Cache-Control` field of this route's answers.", example='"max-age=3600"')
     ] = ""
@@ -83,13 +88,14 @@ class PathFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One site. The first whose `hosts` fit answers; without any site, the folder `www` in `data` is served to every host."""
+    """One site. An exact host goes before a wildcard, a longer wildcard before a shorter one. A host that no site names is answered
+    421. Without any site, the folder `www` in `data` is served to every host."""
 
     hosts: Annotated[
         tuple[str, ...],
         doc(
             "Host names that this site answers to; `*.example.net` fits every name below `example.net`. "
-            "Empty: whatever no other site answers to.",
+            'Empty, or `"*"` among them: whatever no other site answers to.',
             example='["www.example.org", "*.example.net"]',
         ),
     ] = ()

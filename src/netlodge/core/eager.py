@@ -37,7 +37,7 @@ def _continued(coroutine: Coroutine[Any, Any, T], waiting_for: Any) -> Generator
         except GeneratorExit:
             coroutine.close()
             raise
-        except BaseException as error:  # noqa: BLE001 - not caught: handed to whom it is for
+        except BaseException as error:
             try:
                 waiting_for = coroutine.throw(error)
             except StopIteration as end:

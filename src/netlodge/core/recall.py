@@ -10,6 +10,9 @@ so they were sent before the check was made, and whoever had changed something b
 one check serves dozens of questions. This holds for questions that are answered where they are received: `find` is for
 `receive_data` alone, not for callbacks and tasks, which run before the loop looks at its sockets.
 
+**Alike.** A question whose bytes are new may ask what another asked before. Its family may say what of a parsed question an answer
+depends on, write that as text, and keep answers by it in a table of its own: the same class, with `str` for questions.
+
 **Bounds.** The table is bounded in octets and evicts by second chance (an answer used since the hand last passed stays once more).
 A question is remembered only when it comes a second time: a flood of questions that never repeat costs a set of hashes.
 
@@ -88,9 +91,10 @@ class Answer:
 
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
+QuestionT = TypeVar("QuestionT", bytes, str)
 
 
-class Recall(Generic[AnswerT]):
+class Recall(Generic[QuestionT, AnswerT]):
     """The table of one policy.
 
     `octets` bounds it (0: switched off); `call_soon` is the event loop's, and ends a turn; `generations` is the shared array.
@@ -112,8 +116,8 @@ class Recall(Generic[AnswerT]):
         self._clock = clock
         self._call_soon = call_soon
         self._generations = generations
-        self._answers: OrderedDict[bytes, AnswerT] = OrderedDict()
-        self._get = self._answers.get
+        self._answers: OrderedDict[QuestionT, AnswerT] = OrderedDict()
+        self._get: Callable[[QuestionT], AnswerT | None] = self._answers.get
         self._octets = 0
         self._seen: set[int] = set()
         self._turn = 0
@@ -123,14 +127,14 @@ class Recall(Generic[AnswerT]):
         self.evicted = 0
         """Answers that made room for others."""
 
-    def find(self, question: bytes) -> AnswerT | None:
+    def find(self, question: QuestionT) -> AnswerT | None:
         """The answer to exactly these bytes, ready to send, if there is one and it holds now."""
         answer = self._get(question)
         if answer is None or answer.turn == self._turn:
             return answer
         return self._checked(question, answer)
 
-    def _checked(self, question: bytes, answer: AnswerT) -> AnswerT | None:
+    def _checked(self, question: QuestionT, answer: AnswerT) -> AnswerT | None:
         clock = self._clock
         now = clock.monotonic()
         if (
@@ -159,7 +163,7 @@ class Recall(Generic[AnswerT]):
         self._turn += 1
         self._turn_is_open = False
 
-    def wants(self, question: bytes) -> bool:
+    def wants(self, question: QuestionT) -> bool:
         """True if an answer to these bytes is worth rendering for the table: it is switched on, and they came before."""
         if not self._limit:
             return False
@@ -171,7 +175,7 @@ class Recall(Generic[AnswerT]):
         self._seen.add(known)
         return False
 
-    def remember(self, question: bytes, answer: AnswerT) -> None:
+    def remember(self, question: QuestionT, answer: AnswerT) -> None:
         """Keep `answer` for `question`, evicting others until it fits; not kept if it alone is larger than an eighth of the table."""
         cost = self._cost(question, answer)
         if cost > self._limit // 8:
@@ -182,7 +186,7 @@ class Recall(Generic[AnswerT]):
         self._answers[question] = answer
         self._octets += cost
 
-    def forget(self, question: bytes) -> None:
+    def forget(self, question: QuestionT) -> None:
         """Drop the answer to these bytes, if there is one."""
         answer = self._answers.pop(question, None)
         if answer is not None:
@@ -206,7 +210,7 @@ class Recall(Generic[AnswerT]):
             return
 
     @staticmethod
-    def _cost(question: bytes, answer: AnswerT) -> int:
+    def _cost(question: QuestionT, answer: AnswerT) -> int:
         return len(question) + answer.octets + ENTRY_OVERHEAD
 
     @property

@@ -11,34 +11,11 @@ from netlodge.core.contracts import Peer
 
 
 class HttpRecord:
-    """One HTTP exchange, or (for a remembered answer) all exchanges of the same bytes.
+    """One HTTP exchange, or (for a remembered answer) all exchanges of the same bytes. Not changed once it is in a journal.
 
     Heads are the octets of the wire. Bodies are at most the first `taps.body_bytes` octets; the sizes count all. `log_tails`
     belongs to the access log, which renders what does not change between entries once.
     """
-
-    __slots__ = (
-        "door",
-        "elapsed",
-        "host",
-        "is_recalled",
-        "log_tails",
-        "method",
-        "outcome",
-        "received",
-        "referer",
-        "request_body",
-        "request_head",
-        "response_body",
-        "response_head",
-        "scheme",
-        "sent",
-        "status",
-        "target",
-        "user",
-        "user_agent",
-        "version",
-    )
 
     def __init__(
         self,
@@ -90,6 +67,17 @@ class HttpRecord:
         """`complete`, `aborted` (the client went away), `timeout`, `refused` (no message, or over a limit), `failed` (a defect)."""
         self.is_recalled = is_recalled
         self.log_tails: dict[str, str] | None = None
+
+    def alike(self, *, request_head: bytes, referer: str, user_agent: str) -> HttpRecord:
+        """The record of another exchange that differs in these alone. Quick: it is made for each answer that is remembered by what
+        its question means."""
+        other = HttpRecord.__new__(HttpRecord)
+        other.__dict__.update(self.__dict__)
+        other.request_head = request_head
+        other.referer = referer
+        other.user_agent = user_agent
+        other.log_tails = None
+        return other
 
 
 class LineRecord:

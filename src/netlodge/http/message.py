@@ -8,7 +8,7 @@ nothing is lost and nothing needs guessing. Whoever knows better (a path in UTF-
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, KeysView
 from dataclasses import dataclass, field
 from enum import Enum
 from http import HTTPStatus
@@ -94,6 +94,11 @@ class Fields:
 
     def __contains__(self, name: str) -> bool:
         return name in self._index
+
+    @property
+    def names(self) -> KeysView[str]:
+        """The names that occur, each once."""
+        return self._index.keys()
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(self._pairs)
@@ -269,6 +274,9 @@ class Remember:
     slot: int = -1
     """Slot in the shared array of generations, or -1."""
     generation: int = 0
+    reads: frozenset[str] | None = None
+    """Names of the request fields that the answer depends on, beside method, target and host. With None only a request of the very
+    same bytes is answered so. A handler that decides by more (who asks, from where) takes `remember` away or sets it to None."""
     born: float | None = None
     """If set, an `age` field is rendered: whole seconds since this moment on the monotonic clock (RFC 9111 §5.1)."""
 

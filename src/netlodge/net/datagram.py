@@ -74,13 +74,12 @@ class DatagramDoor:
 
     async def open(self, sockets: Sequence[socket.socket]) -> None:
         """Begin to answer. The sockets are bound; the door owns them from here."""
-        loop = asyncio.get_running_loop()
         if not self._answers_own_port:
             self._unanswered_ports |= {sock.getsockname()[1] for sock in sockets}
         for sock in sockets:
             sock.setblocking(False)
             self._sockets.append(sock)
-            loop.add_reader(sock, self._answer_batch, sock)
+            self._watch(sock)
 
     def close(self) -> None:
         """Answer no more. What waits in the kernel is left to whoever else has the socket."""
@@ -106,6 +105,13 @@ class DatagramDoor:
         """True when it answers no more."""
         return not self._sockets
 
+    def _watch(self, sock: socket.socket) -> None:
+        """Have the loop tell when `sock` is readable; again, if it was. uvloop ceases to tell once a socket had an error."""
+        if sock in self._sockets:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(sock)
+            loop.add_reader(sock, self._answer_batch, sock)
+
     def _answer_batch(self, sock: socket.socket) -> None:
         """The socket is readable: answer what waits, for one turn."""
         counters = self._counters
@@ -117,6 +123,7 @@ class DatagramDoor:
             except OSError:
                 # An ICMP message about an earlier answer, which the kernel reports here (RFC 1122 §4.1.3.3). It ends nothing.
                 counters.dropped("unreachable").add()
+                asyncio.get_running_loop().call_soon(self._watch, sock)
                 continue
             counters.received.add()
             if size > self._size_limit:

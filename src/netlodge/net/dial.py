@@ -12,6 +12,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
 from enum import Enum
 from itertools import zip_longest
 from typing import Any, Final, NamedTuple, TypeVar, cast
@@ -33,7 +34,7 @@ class DialFailure(Enum):
 
     NAME_UNKNOWN = "there is no address for the name {host}. Check its spelling, or ask a resolver for it: dig {host}"
     REFUSED = "{host} refuses port {port}. Check the port, and that the server is running and listens on this address"
-    TIMED_OUT = "{host} port {port} did not answer within {timeout:g} s. Check the address, try a longer timeout, or look for a firewall"
+    TIMED_OUT = "{host} port {port} did not answer in time. Check the address, allow more time, or look for a firewall"
     UNREACHABLE = "there is no way to {host} port {port} ({detail}). Check the network, the route and the address"
     TLS_FAILED = (
         "no TLS with {host} port {port}: {detail}. Check that the port speaks TLS, and the name in its certificate"
@@ -217,25 +218,21 @@ async def _open(
     make_protocol: Callable[[], P], sock: socket.socket, host: str, port: int, tls: ssl.SSLContext | None
 ) -> tuple[asyncio.Transport, P]:
     """Hand the connected socket to the loop, and protect it if `tls` says so."""
-    loop = asyncio.get_running_loop()
-    try:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        server_hostname = None if tls is None else host.partition("%")[0]  # a scope is no part of a certificate's name
-        return await loop.create_connection(make_protocol, sock=sock, ssl=tls, server_hostname=server_hostname)
-    except ssl.SSLCertVerificationError as error:
-        sock.close()
-        raise DialError(
-            DialFailure.TLS_FAILED, host, port, f"its certificate does not hold ({error.verify_message})"
-        ) from error
-    except ssl.SSLError as error:
-        sock.close()
-        raise DialError(DialFailure.TLS_FAILED, host, port, tls_detail(error)) from error
-    except OSError as error:
-        sock.close()
-        if isinstance(error, TimeoutError):
-            raise
-        failure = DialFailure.REFUSED if tls is None else DialFailure.TLS_FAILED
-        raise DialError(failure, host, port, "the peer hung up in the handshake") from error
-    except BaseException:
-        sock.close()
-        raise
+    server_hostname = None if tls is None else host.partition("%")[0]  # a scope is no part of a certificate's name
+    with ExitStack() as on_failure:
+        on_failure.callback(sock.close)
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            opened = await asyncio.get_running_loop().create_connection(
+                make_protocol, sock=sock, ssl=tls, server_hostname=server_hostname
+            )
+        except ssl.SSLCertVerificationError as error:
+            detail = f"its certificate does not hold ({error.verify_message})"
+            raise DialError(DialFailure.TLS_FAILED, host, port, detail) from error
+        except ssl.SSLError as error:
+            raise DialError(DialFailure.TLS_FAILED, host, port, tls_detail(error)) from error
+        except ConnectionError as error:
+            failure = DialFailure.REFUSED if tls is None else DialFailure.TLS_FAILED
+            raise DialError(failure, host, port, "the peer hung up in the handshake") from error
+        on_failure.pop_all()
+        return opened

@@ -8,6 +8,7 @@ leaves no workers behind.
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 from collections.abc import Sequence
 
@@ -46,7 +47,7 @@ class Lifeline:
         taken: list[tuple[Endpoint, socket.socket]] = []
         while True:
             try:
-                data, descriptors, _, _ = socket.recv_fds(self._sock, 4096, 64, socket.MSG_CMSG_CLOEXEC)
+                data, descriptors, _, _ = socket.recv_fds(self._sock, 4096, 64)
             except BlockingIOError:
                 return taken
             except OSError:
@@ -54,6 +55,7 @@ class Lifeline:
             if not data:
                 return None
             for number, descriptor in zip(data.split(), descriptors, strict=True):
+                os.set_inheritable(descriptor, False)  # `recv_fds` of Python 3.11 passes no MSG_CMSG_CLOEXEC on
                 taken.append((self._endpoints[int(number)], socket.socket(fileno=descriptor)))
 
     def _send(self, message: bytes) -> None:

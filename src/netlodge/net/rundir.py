@@ -98,6 +98,7 @@ class RunDirectory:
                 )
             time.sleep(_TRY_AGAIN)
         self._descriptor = descriptor
+        (self.path / STATE_FILE).unlink(missing_ok=True)  # of a lodge that was killed
         os.ftruncate(descriptor, 0)
         os.write(descriptor, b"%d\n" % os.getpid())
 

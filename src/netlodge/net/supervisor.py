@@ -263,6 +263,7 @@ class Supervisor:
             self._end_reload("")
         else:
             self._notifier.ready()
+            self._publish()  # who acts on the announcement finds the state as announced
             plan.announce(self._bound.of(plan.endpoints))
 
     def _failed(self, generation: _Generation, reason: str) -> None:

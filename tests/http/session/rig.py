@@ -11,7 +11,7 @@ from netlodge.core.recall import Recall
 from netlodge.core.records import Entry, HttpRecord
 from netlodge.http.message import Fields, HttpError, Request, Response
 from netlodge.http.session.h1 import Http1Session
-from netlodge.http.session.remembered import HttpAnswer
+from netlodge.http.session.remembering import HttpAnswer
 from netlodge.http.session.service import HttpLimits, HttpService
 from tests.fakes import MemoryConnection
 
@@ -46,7 +46,8 @@ class Rig:
         self.clock = FakeClock()
         self.entries: list[Entry] = []
         self.handler = Acts()
-        self.recall: Recall[HttpAnswer] = Recall(octets, self.clock, loop.call_soon)
+        self.recall: Recall[bytes, HttpAnswer] = Recall(octets, self.clock, loop.call_soon)
+        self.alike: Recall[str, HttpAnswer] = Recall(octets, self.clock, loop.call_soon)
         self.service = HttpService(
             self.handler,
             door="web",
@@ -55,6 +56,7 @@ class Rig:
             limits=limits or HttpLimits(),
             clock=self.clock,
             recall=self.recall,
+            alike=self.alike,
             journal=self.entries.append,
             loop=loop,
         )

@@ -36,6 +36,10 @@ TRIES: Final = 4
 """How often a file is looked at before it counts as one that is always changing."""
 HASHED: Final = 1 << 20
 """Size in octets up to which a file that is always changing is read whole, to make an entity tag of its content."""
+READS: Final = frozenset(
+    {"accept", "if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range"}
+)
+"""Request fields that an answer from a file may depend on."""
 OVERHEAD: Final = 1024
 """What remembering a file costs in memory beside its content, in octets."""
 
@@ -94,7 +98,7 @@ class Choice:
         self._extra = extra
         self.pairs: Pairs = (*version.pairs, *extra)
         """The fields of a 200."""
-        self.remember = Remember(inf, self.holds) if version.is_settled else None
+        self.remember = Remember(inf, self.holds, reads=READS) if version.is_settled else None
         self.is_used = False
 
     def of(self, version: FileVersion) -> Choice:

@@ -16,7 +16,7 @@ import os
 import secrets
 import stat
 from dataclasses import dataclass, field
-from errno import EACCES, EAGAIN, ELOOP, EMFILE, ENAMETOOLONG, ENFILE, ENOENT, ENOMEM, ENOTDIR, EPERM
+from errno import EACCES, EAGAIN, ELOOP, EMFILE, ENAMETOOLONG, ENFILE, ENOENT, ENOMEM, ENOTDIR, ENXIO, EPERM
 from math import inf
 from pathlib import Path
 from typing import Final
@@ -34,8 +34,8 @@ from netlodge.http.rules.methods import READ_ONLY, method_error
 
 _LOG = logging.getLogger(__name__)
 
-_MISSING: Final = frozenset({ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG})
-"""What the system says when there is no such file: nothing of that name, or no such name possible."""
+_MISSING: Final = frozenset({ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG, ENXIO})
+"""What the system says when there is no such file: nothing of that name, no such name possible, or a socket."""
 _FORBIDDEN: Final = frozenset({EACCES, EPERM})
 _EXHAUSTED: Final = frozenset({EMFILE, ENFILE, ENOMEM, EAGAIN})
 
@@ -115,11 +115,11 @@ class Files:
     async def _find(self, request: Request, path: str) -> Choice | Response:
         if not path:
             # The route's own path, without the slash that makes it a directory.
-            return redirect_response(301, paths.reference(request.path + "/", request.query), Remember(inf))
+            return redirect_response(301, paths.reference(request.path + "/", request.query), Remember(inf, reads=frozenset()))
         if "//" in path:
             # What an empty segment means is for the file system to say, and it says: nothing. Go's ServeMux redirects as well.
             return redirect_response(
-                301, paths.reference(paths.merge_slashes(request.path), request.query), Remember(inf)
+                301, paths.reference(paths.merge_slashes(request.path), request.query), Remember(inf, reads=frozenset())
             )
         wanted = paths.file_path(path, may_hide=self._settings.hidden)
         place = self._root.locate(wanted.segments)
@@ -130,11 +130,12 @@ class Files:
                 if not self._root.contains(place):
                     raise FileNotFoundError(ENOENT, "Outside the root", place)
                 if not wanted.is_directory:
-                    remember = Remember(inf, _SameDirectory(place, status).holds)
+                    remember = Remember(inf, _SameDirectory(place, status).holds, reads=frozenset())
                     return redirect_response(301, paths.reference(request.path + "/", request.query), remember)
                 return await self._directory(request, place, key.rstrip("/") + "/")
-            if wanted.is_directory:
-                raise FileNotFoundError(ENOENT, "Not a directory", place)
+            if wanted.is_directory or not stat.S_ISREG(status.st_mode):
+                # Devices are not even opened: that alone may do something.
+                raise FileNotFoundError(ENOENT, "Not a regular file", place)
             return await self._choose(key, place)
         except OSError as error:
             if error.errno not in _MISSING or not self._may_fall_back(request, wanted):

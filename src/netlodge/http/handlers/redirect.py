@@ -37,7 +37,7 @@ class Redirect:
         self._takes_rest = target.endswith("/") and not has_tail
         self._takes_query = not has_tail
         self._status = status
-        self._remember = Remember(inf)
+        self._remember = Remember(inf, reads=frozenset())
 
     async def handle(self, request: Request) -> Response:
         location = self._target

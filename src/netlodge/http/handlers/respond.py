@@ -22,7 +22,7 @@ class Respond:
         self._status = status
         self._content = text.encode("utf-8")
         self._content_type = content_type
-        self._remember = Remember(inf)
+        self._remember = Remember(inf, reads=frozenset())
 
     async def handle(self, request: Request) -> Response:
         if request.method not in ("GET", "HEAD"):

@@ -122,7 +122,6 @@ class _Routes:
             below = path.rstrip("/") + "/"
             if below in in_order:
                 raise ValueError(f"two routes claim the path {route.path!r}")
-            # "" matches no path: a route that ends with a slash is not for the path without it.
-            exact = "" if path.endswith("/") else path
+            exact = below if path.endswith("/") else path
             in_order[below] = (below, exact, route, "" if route.keeps_prefix else below[:-1])
         self.in_order = tuple(sorted(in_order.values(), key=lambda entry: -len(entry[0])))

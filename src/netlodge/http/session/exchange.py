@@ -1,7 +1,6 @@
-"""What every exchange does, whichever version carries it: call the handler, complete its answer, judge whether the answer may be
-remembered, and note what passed.
+"""What every exchange does, whichever version carries it: call the handler, complete its answer, and note what passed.
 
-RFC 9110 §6.6.1 (Date), §8.6 (Content-Length), §10.2.4 (Server); the rules of `core/recall.py` for what may be remembered.
+RFC 9110 §6.6.1 (Date), §8.6 (Content-Length), §10.2.4 (Server).
 """
 
 from __future__ import annotations
@@ -14,13 +13,6 @@ from netlodge.http.session.service import HttpService
 from netlodge.http.wire.events import RequestHead
 
 logger = logging.getLogger("netlodge.http")
-
-MAY_BE_REMEMBERED = frozenset({"GET", "HEAD"})
-CREDENTIALS = ("authorization", "cookie", "proxy-authorization")
-"""Request fields that say who asks: what is answered to them is nobody else's."""
-REMEMBERED_BODY = 64 * 1024
-"""Octets of the largest body that is remembered; sendfile is as good for what is larger."""
-
 
 async def answer_of(service: HttpService, request: Request) -> Response:
     """What the handler answers; its `HttpError` and its defects become the answers they call for.
@@ -54,8 +46,7 @@ def has_no_content(method: str, status: int) -> bool:
     """True for answers that end with their head, whatever their fields say (RFC 9112 §6.3, cases 1 and 2)."""
     return (
         method == "HEAD"
-        or status == 204
-        or status == 304
+        or status in {204, 304}
         or 100 <= status < 200
         or (method == "CONNECT" and status < 300)
     )
@@ -75,23 +66,12 @@ def completed_fields(service: HttpService, request_method: str, response: Respon
         status = response.status
         # "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx or 204"; for 304 it would
         # have to be that of the 200 (RFC 9110 §8.6), which only the handler knows.
-        if status >= 200 and status != 204 and status != 304 and not (request_method == "CONNECT" and status < 300):
+        if status >= 200 and status not in {204, 304} and not (request_method == "CONNECT" and status < 300):
             if isinstance(body, bytes):
                 pairs.append(("content-length", str(len(body))))
             elif isinstance(body, FileBody):
                 pairs.append(("content-length", str(body.length)))
     return pairs
-
-
-def may_be_remembered(head: RequestHead, response: Response) -> bool:
-    """True if anyone who sends the same bytes may have the same answer: asked by nobody in particular, without content, and
-    small enough. The handler agreed by `Response.remember`; the session adds that the connection persists."""
-    if response.remember is None or head.method not in MAY_BE_REMEMBERED or head.is_chunked or head.content_length:
-        return False
-    if not isinstance(response.body, bytes) or len(response.body) > REMEMBERED_BODY or "set-cookie" in response.fields:
-        return False
-    fields = head.fields
-    return not any(name in fields for name in CREDENTIALS)
 
 
 def record_of(
@@ -107,7 +87,6 @@ def record_of(
     sent: int = 0,
     elapsed: float = 0.0,
     outcome: str = "complete",
-    is_recalled: bool = False,
 ) -> HttpRecord:
     """The note of one exchange for the journal; without `head` of bytes that were no request."""
     if head is None:
@@ -135,5 +114,4 @@ def record_of(
         request_body=request_body,
         response_body=response_body,
         outcome=outcome,
-        is_recalled=is_recalled,
     )

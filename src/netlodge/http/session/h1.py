@@ -36,11 +36,10 @@ from netlodge.http.session.exchange import (
     answer_of,
     completed_fields,
     has_no_content,
-    may_be_remembered,
     record_of,
     refusal_of,
 )
-from netlodge.http.session.remembered import HttpAnswer
+from netlodge.http.session.remembering import question_of, remember
 from netlodge.http.session.sending import send_streamed
 from netlodge.http.session.service import HttpService
 from netlodge.http.wire.events import (
@@ -82,7 +81,7 @@ class Http1Session:
 
     __slots__ = (
         "_answer", "_body", "_body_octets", "_body_seconds", "_codec", "_connection", "_drained", "_expects_continue", "_find",
-        "_head", "_is_processing", "_is_reading_paused", "_is_retiring", "_journal", "_began", "_peer_has_ended", "_phase",
+        "_head", "_is_processing", "_is_reading_paused", "_is_receiving", "_is_retiring", "_journal", "_began", "_peer_has_ended", "_phase",
         "_progress", "_recall_until", "_response_started", "_retires_at_once", "_served", "_service", "_since", "_task", "_touched",
     )  # fmt: skip
 
@@ -103,6 +102,7 @@ class Http1Session:
         self._body: IncomingBody | NoBody = NO_BODY
         self._head: RequestHead | None = None
         self._is_processing = False
+        self._is_receiving = False
         self._is_reading_paused = False
         self._is_retiring = False
         self._retires_at_once = False
@@ -143,7 +143,9 @@ class Http1Session:
             if codec.buffered > PIPELINE_OCTETS:
                 self._pause_reading()
         else:
+            self._is_receiving = True
             self._process()
+            self._is_receiving = False
 
     def receive_eof(self) -> None:
         self._peer_has_ended = True
@@ -245,7 +247,8 @@ class Http1Session:
                 event = codec.next_event()
                 kind = type(event)
                 if kind is RequestHead:
-                    self._begin(event)  # type: ignore[arg-type]
+                    if not self._answer_alike(event):  # type: ignore[arg-type]
+                        self._begin(event)  # type: ignore[arg-type]
                 elif kind is Data:
                     self._take(event.data)  # type: ignore[union-attr]
                 elif kind is EndOfMessage:
@@ -260,6 +263,36 @@ class Http1Session:
             self._refuse(error, "refused")
         finally:
             self._is_processing = False
+
+    def _answer_alike(self, head: RequestHead) -> bool:
+        """Answer a request whose bytes are new but which asks what was asked before. Returns whether it is answered.
+
+        Only for what is received in this turn of the loop (see `core/recall.py`), not for what waited while another was answered.
+        """
+        if not self._is_receiving or self._served >= self._recall_until:
+            return False
+        service = self._service
+        question = question_of(head)
+        answer = service.alike.find(question) if question is not None else None
+        if answer is None:
+            return False
+        codec, connection = self._codec, self._connection
+        codec.next_event()  # EndOfMessage: there is no content
+        codec.answered_elsewhere()
+        connection.write(answer.wire)
+        self._served += 1
+        self._touched = True
+        get = head.fields.get
+        record = answer.record.alike(
+            request_head=head.raw, referer=get("referer", "") or "", user_agent=get("user-agent", "") or ""
+        )
+        if service.recall.wants(head.raw):
+            service.recall.remember(head.raw, answer.again(record))
+        self._journal((service.clock.wall, connection.peer, record))
+        self._phase = HEAD
+        if not connection.is_writable:
+            self._hold_until_drained()
+        return True
 
     def _begin(self, head: RequestHead) -> None:
         """A request head is complete: let the handler begin."""
@@ -318,7 +351,7 @@ class Http1Session:
             return
         if head.fields.list_of("expect") != ["100-continue"]:
             raise HttpError(417, "The only expectation that can be met is 100-continue.", must_close=has_body)
-        # "A server MAY omit sending a 100 (Continue) response if it has already received some or all of the content"
+        # A server "MAY omit sending a 100 (Continue) response if it has already received some or all of the content".
         self._expects_continue = has_body and not self._codec.buffered
 
     def _take(self, data: bytes) -> None:
@@ -400,13 +433,12 @@ class Http1Session:
             if isinstance(body, bytes):
                 if has_no_content(head.method, response.status):
                     body = b""
-                answer = self._remembered(head, request, response, response_head, body)
                 content = self._codec.send(Data(body)) if body else b""
                 end = self._codec.send(EndOfMessage(None))
                 self._connection.write(b"".join((response_head, content, end)))
                 sent, sample, outcome = len(body), body, "complete"
-                if answer is not None:
-                    service.recall.remember(head.raw, answer)
+                if response.remember is not None and self._codec.is_persistent and self._served < self._recall_until:
+                    remember(service, head, response, response_head, body)
             else:
                 self._connection.write(response_head)
                 sent, sample = await send_streamed(
@@ -459,30 +491,6 @@ class Http1Session:
         if self._body.is_wanted or head.content_length is None:
             return not isinstance(self._body, IncomingBody) or self._body.received > self._service.limits.drain_body
         return head.content_length - self._body.received > self._service.limits.drain_body
-
-    def _remembered(
-        self, head: RequestHead, request: Request | None, response: Response, response_head: bytes, body: bytes
-    ) -> HttpAnswer | None:
-        """The answer to keep for the next who sends the same bytes, if it may be kept and they came before."""
-        remember = response.remember
-        if (
-            remember is None
-            or request is None
-            or self._recall_until < NEVER
-            and self._served >= self._recall_until
-            or not may_be_remembered(head, response)
-            or not self._codec.is_persistent
-            or not self._service.recall.wants(head.raw)
-        ):
-            return None
-        record = record_of(
-            self._service, head, request, status=response.status, response_head=response_head, sent=len(body),
-            response_body=body[: self._service.capture], is_recalled=True,
-        )  # fmt: skip
-        return HttpAnswer(
-            response_head, body, record=record, expires=remember.expires, still_holds=remember.still_holds, slot=remember.slot,
-            generation=remember.generation, born=remember.born,
-        )  # fmt: skip
 
     def _note(
         self,

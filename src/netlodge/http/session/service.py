@@ -5,14 +5,17 @@ from __future__ import annotations
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from netlodge.core.contracts import Clock
 from netlodge.core.recall import Recall
 from netlodge.core.records import Entry
 from netlodge.http.message import Handler, HttpError, Request, Response
 from netlodge.http.rules.dates import imf_fixdate
-from netlodge.http.session.remembered import HttpAnswer
 from netlodge.http.wire.limits import WireLimits
+
+if TYPE_CHECKING:
+    from netlodge.http.session.remembering import HttpAnswer
 
 ErrorPage = Callable[[HttpError, Request | None], Response]
 """Renders the answer to a request that failed, or (with None) to bytes that were no request."""
@@ -40,7 +43,7 @@ class HttpService:
     """One per door and worker. `capture` is how many octets of each body the journal keeps."""
 
     __slots__ = (
-        "_date", "_second", "capture", "clock", "door", "error_page", "handler", "journal", "limits", "loop", "recall", "scheme",
+        "_date", "_second", "alike", "capture", "clock", "door", "error_page", "handler", "journal", "limits", "loop", "recall", "scheme",
         "server_field",
     )  # fmt: skip
 
@@ -53,7 +56,8 @@ class HttpService:
         error_page: ErrorPage,
         limits: HttpLimits,
         clock: Clock,
-        recall: Recall[HttpAnswer],
+        recall: Recall[bytes, HttpAnswer],
+        alike: Recall[str, HttpAnswer],
         journal: Callable[[Entry], None],
         loop: AbstractEventLoop,
         server_field: str = "netlodge",
@@ -66,6 +70,7 @@ class HttpService:
         self.limits = limits
         self.clock = clock
         self.recall = recall
+        self.alike = alike
         self.journal = journal
         self.loop = loop
         self.server_field = server_field

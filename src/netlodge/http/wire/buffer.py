@@ -68,6 +68,10 @@ class ReceiveBuffer:
         with memoryview(octets) as view:
             return bytes(view[start:end])
 
+    def rest(self) -> bytes:
+        """All that is here, left where it is."""
+        return bytes(self._octets[self._start :])
+
     def take_section(self) -> bytes | None:
         """All up to and including the next empty line (CRLF CRLF), or None if that has not come yet.
 
@@ -75,13 +79,13 @@ class ReceiveBuffer:
         """
         octets, start = self._octets, self._start
         end = octets.find(b"\r\n\r\n", self._searched) + 4
+        if end < 4:
+            self._search_failed(3)
+            return None
         if end == len(octets) and not start and isinstance(octets, bytes):
             self._octets = b""
             self._searched = 0
             return octets
-        if end < 4:
-            self._search_failed(3)
-            return None
         return self.take(end - start)
 
     def take_line(self) -> bytes | None:

@@ -241,3 +241,21 @@ def _parse_authority_form(target: str) -> ParsedTarget:
     if port is None:
         raise MessageError(400, "The target of CONNECT names no port.")
     return TargetForm.AUTHORITY, None, target, "", None
+
+
+def target_host(named: str | None, version: str, authority: str | None) -> tuple[str, int | None]:
+    """Host and port of the target URI (RFC 9112 §3.2, §3.3); `named` is the value of Host, `authority` what the target itself names.
+
+    Several Host lines are one value with a comma here, which no host has. Raises 400.
+    """
+    if named is None and version != "1.0":
+        # "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that lacks a Host header field and to any
+        # request message that contains more than one Host header field line or a Host header field with an invalid field value."
+        raise MessageError(400, "The request has no Host field.")
+    if authority is None:
+        return ("", None) if named is None else parse_authority(named)
+    if named:
+        parse_authority(named)
+    # "When an origin server receives a request with an absolute-form of request-target, the origin server MUST ignore the received Host
+    # header field (if any) and instead use the host information of the request-target." (RFC 9112 §3.2.2)
+    return parse_authority(authority)

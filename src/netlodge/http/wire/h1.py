@@ -7,7 +7,6 @@ which stands in `states`. The codec holds one exchange at a time: octets of the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
 from netlodge.http.message import Fields, MessageError
@@ -27,9 +26,6 @@ from netlodge.http.wire.events import (
 from netlodge.http.wire.framing import (
     CHUNKED,
     UNTIL_CLOSE,
-    is_bodiless,
-    is_tunnel,
-    parse_content_length,
     request_length,
     response_length,
 )
@@ -37,15 +33,22 @@ from netlodge.http.wire.grammar import (
     CRLF,
     TEXT_OCTETS,
     is_token,
-    parse_authority,
     parse_connection,
     parse_field_lines,
     parse_request_line,
     parse_status_line,
     parse_target,
+    target_host,
 )
 from netlodge.http.wire.limits import EMPTY_LINES, WireLimits
 from netlodge.http.wire.memo import HeadMemo
+from netlodge.http.wire.outgoing import (
+    NOTHING_TO_SEND,
+    frame_interim,
+    frame_request,
+    frame_response,
+    is_switch,
+)
 from netlodge.http.wire.readers import (
     END,
     NOTHING_TO_READ,
@@ -54,9 +57,9 @@ from netlodge.http.wire.readers import (
     LengthReader,
     UntilCloseReader,
 )
-from netlodge.http.wire.render import SendError, render_head, render_section
+from netlodge.http.wire.render import SendError, render_head
 from netlodge.http.wire.states import BODY, BROKEN, DONE, IDLE, STREAMS, TUNNEL, Role, State, Step
-from netlodge.http.wire.writers import BodyWriter, ChunkedWriter, LengthWriter, UntilCloseWriter
+from netlodge.http.wire.writers import BodyWriter
 
 __all__ = [
     "NEED_DATA",
@@ -80,9 +83,6 @@ __all__ = [
 
 _CR: Final = 0x0D
 _TLS_HANDSHAKE: Final = 0x16
-_NOTHING_TO_SEND: Final = LengthWriter(0)
-_CHUNKS_TO_SEND: Final = ChunkedWriter()
-_REST_TO_SEND: Final = UntilCloseWriter()
 
 
 class Http1Codec:
@@ -115,7 +115,7 @@ class Http1Codec:
 
     def _begin(self) -> None:
         self._reader: BodyReader = NOTHING_TO_READ
-        self._writer: BodyWriter = _NOTHING_TO_SEND
+        self._writer: BodyWriter = NOTHING_TO_SEND
         self._keeps = True
         self._method = ""
         """Of the request under way."""
@@ -147,9 +147,8 @@ class Http1Codec:
 
     @property
     def trailing_data(self) -> bytes:
-        """Octets that have come and were not read: after an upgrade or CONNECT, the first of the new protocol. They are handed out
-        once."""
-        return self._buffer.take(len(self._buffer))
+        """Octets that have come and were not read: after an upgrade or CONNECT, the first of the new protocol."""
+        return self._buffer.rest()
 
     @property
     def sends_identity(self) -> bool:
@@ -222,6 +221,8 @@ class Http1Codec:
         return error
 
     def _read_request(self) -> RequestHead | ConnectionClosed | Pause:
+        if not self._buffer:
+            return self._await_head()
         limits, memo = self._limits, self._memo
         raw = self._take_head()
         if raw is None:
@@ -237,32 +238,23 @@ class Http1Codec:
         if named and authority is None:
             host, port = memo.parse_authority(named)
         else:
-            host, port = _target_host(named, version, authority)
+            host, port = target_host(named, version, authority)
         length = request_length(fields, version)
         if length and method == "CONNECT":
             # "A CONNECT request message does not have content." (RFC 9110 §9.3.6) Whoever reads these octets as the tunnel's would disagree.
             raise MessageError(400, "CONNECT has no content.")
         self._method, self._version = method, version
         self._note_connection(fields, version)
+        if "upgrade" in fields:
+            # "A server that receives an Upgrade header field in an HTTP/1.0 request MUST ignore that Upgrade field." (RFC 9110 §7.8)
+            self._offers_upgrade = version != "1.0" and "upgrade" in fields.list_of("connection")
         if length:
             self._reader = self._body_reader(length)
         self.their_state = self._theirs[IDLE, Step.REQUEST]
         is_chunked = length == CHUNKED
         return RequestHead(
-            method,
-            target,
-            version,
-            fields,
-            raw,
-            None if is_chunked else length,
-            is_chunked,
-            form,
-            scheme,
-            host,
-            port,
-            path,
-            query,
-        )
+            method, target, version, fields, raw, None if is_chunked else length, is_chunked, form, scheme, host, port, path, query
+        )  # fmt: skip
 
     def _read_response(self) -> InformationalHead | ResponseHead | ConnectionClosed | Pause:
         raw = self._take_head()
@@ -279,7 +271,7 @@ class Http1Codec:
         if 100 <= status < 200 and status != 101:
             self.their_state = self._theirs[IDLE, Step.INFORMATIONAL]
             return InformationalHead(status, reason, fields)
-        self._switches = status == 101 or is_tunnel(self._method, status)
+        self._switches = is_switch(self._method, status)
         if self._switches and (
             (self.our_state, Step.SWITCH) not in self._ours or (status == 101 and not self._offers_upgrade)
         ):
@@ -362,7 +354,7 @@ class Http1Codec:
         return MessageError(431, "The head is too long.", setting="limits.head_size")
 
     def _note_connection(self, fields: Fields, version: str) -> None:
-        """Whether the connection persists as far as this message goes (RFC 9112 §9.3), and whether it offers another protocol."""
+        """Whether the connection persists as far as this message goes (RFC 9112 §9.3)."""
         value = fields.get("connection")
         if value is None:
             if version == "1.0":
@@ -373,10 +365,6 @@ class Http1Codec:
         options = parse_connection(value)
         if "close" in options or (version == "1.0" and "keep-alive" not in options):
             self._keeps = False
-        # "A server that receives an Upgrade header field in an HTTP/1.0 request MUST ignore that Upgrade field." (RFC 9110 §7.8)
-        self._offers_upgrade = self._offers_upgrade or (
-            "upgrade" in options and "upgrade" in fields and version != "1.0"
-        )
 
     def _body_reader(self, length: int) -> BodyReader:
         if length == CHUNKED:
@@ -400,11 +388,9 @@ class Http1Codec:
                 self._settle()
 
     def _settle(self) -> None:
-        """The connection will not persist: what is complete was the last."""
-        if self.our_state is DONE:
-            self.our_state = self._ours[DONE, Step.RETIRE]
-        if self.their_state is DONE:
-            self.their_state = self._theirs[DONE, Step.RETIRE]
+        """The connection will not persist: what is complete was the last, and what was answered before it came will not be read."""
+        self.our_state = self._ours.get((self.our_state, Step.RETIRE), self.our_state)
+        self.their_state = self._theirs.get((self.their_state, Step.RETIRE), self.their_state)
 
     # --- sending ---------------------------------------------------------------------------------------------------------------
 
@@ -434,6 +420,14 @@ class Http1Codec:
         self._after(Step.DATA)
         self._writer.count(count)
 
+    def answered_elsewhere(self) -> None:
+        """Take note that the whole answer to the request just read left by another way, and begin the next exchange. Raises `SendError`
+        unless the request is complete, the answer not begun, and the connection persists."""
+        if self.our_state is not IDLE or self.their_state is not State.DONE or not self._keeps:
+            raise SendError("Only a complete request on a connection that persists can be answered elsewhere.")
+        self.their_state = self._theirs[State.DONE, Step.NEXT]
+        self._begin()
+
     def _after(self, step: Step) -> State:
         after = self._ours.get((self.our_state, step))
         if after is None:
@@ -453,147 +447,42 @@ class Http1Codec:
 
     def _send_informational(self, head: InformationalHead) -> bytes:
         after = self._after(Step.INFORMATIONAL)
-        if not 100 <= head.status < 200 or head.status == 101:
-            raise SendError(f"{head.status} is no interim response.")
-        # "A server MUST NOT send a 1xx response to an HTTP/1.0 client." (RFC 9110 §15.2) Without a request there is none to inform.
-        if self._version != "1.1":
-            raise SendError("There is no HTTP/1.1 request to send an interim response to.")
-        # "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx" (RFC 9110 §8.6), and the same
-        # holds for Transfer-Encoding (RFC 9112 §6.1).
-        if "content-length" in head.fields or "transfer-encoding" in head.fields:
-            raise SendError("An interim response has no content.")
-        octets = render_head(head.status, head.fields, head.reason)
+        octets = frame_interim(head, self._version)
         self.our_state = after
         return octets
 
     def _send_response(self, head: ResponseHead) -> bytes:
         after = self._after(Step.RESPONSE)
-        status, fields, method = head.status, head.fields, self._method
-        if 100 <= status < 200 and status != 101:
-            raise SendError(f"{status} is an interim response.")
-        switches = status == 101 or (method == "CONNECT" and is_tunnel(method, status))
-        if switches:
-            self._check_switch(status, fields)
-        length = _announced_length(fields)
-        options = _connection_options(fields) if "connection" in fields else ()
-        # Without an intact request nobody knows where the next one would begin.
         theirs = self.their_state
-        keeps = self._keeps and "close" not in options and theirs is not IDLE and theirs is not BROKEN
-        added: list[tuple[str, str]] = []
-        pairs: Iterable[tuple[str, str]] = fields
-        writer: BodyWriter
-        if is_bodiless(method, status):
-            writer = _NOTHING_TO_SEND
-            # "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx (Informational) or 204 (No
-            # Content) [... or] in any 2xx (Successful) response to a CONNECT request" (RFC 9110 §8.6)
-            if length is not None and (status == 204 or switches):
-                pairs = [pair for pair in fields if pair[0] != "content-length"]
-        elif length is not None:
-            writer = LengthWriter(length)
-        elif self._version == "1.1":
-            writer = _CHUNKS_TO_SEND
-            added.append(("transfer-encoding", "chunked"))
-        else:
-            # "A server MUST NOT send a response containing Transfer-Encoding unless the corresponding request indicates HTTP/1.1 (or later
-            # minor revisions)." (RFC 9112 §6.1)
-            writer = _REST_TO_SEND
-            keeps = False
-        if switches:
-            keeps = False
-            if status == 101 and "upgrade" not in options:
-                added.append(("connection", "upgrade"))
-        elif not keeps:
-            # "The server SHOULD send a "close" connection option in its final response on that connection." (RFC 9112 §9.6)
-            if "close" not in options:
-                added.append(("connection", "close"))
-        elif "keep-alive" not in options and (self._version == "1.0" or "keep-alive" in fields):
-            added.append(("connection", "keep-alive"))
-        octets = render_head(status, [*pairs, *added] if added else pairs, head.reason)
+        # Without an intact request nobody knows where the next one would begin.
+        may_keep = self._keeps and theirs is not IDLE and theirs is not BROKEN
+        octets, writer, keeps = frame_response(head, self._method, self._version, keeps=may_keep)
+        if not keeps:
+            switches = is_switch(self._method, head.status)
+            if switches:
+                self._check_switch(head)
+            self._switches = switches
+            self._keeps = False
         self.our_state = after
         self._writer = writer
-        self._switches = switches
-        self._keeps = keeps
         if not keeps:
             self._settle()
         return octets
 
-    def _check_switch(self, status: int, fields: Fields) -> None:
+    def _check_switch(self, head: ResponseHead) -> None:
         if (self.their_state, Step.SWITCH) not in self._theirs:
             raise SendError("The connection cannot leave HTTP before the request is complete.")
         # "A server MUST NOT switch to a protocol that was not indicated by the client in the corresponding request's Upgrade header
         # field", and "MUST send an Upgrade header field to indicate the new protocol(s)" (RFC 9110 §7.8).
-        if status == 101 and not (self._offers_upgrade and "upgrade" in fields):
+        if head.status == 101 and not (self._offers_upgrade and "upgrade" in head.fields):
             raise SendError("101 answers an offer to upgrade, and names the protocol that was chosen.")
 
     def _send_request(self, head: RequestHead) -> bytes:
         after = self._after(Step.REQUEST)
-        method, target, fields = head.method, head.target, head.fields
-        if not is_token(method):
-            raise SendError(f"{method!r} is no method.")
-        try:
-            _, _, authority, _, _ = parse_target(method, target)
-            # "A client MUST send a Host header field in all HTTP/1.1 request messages." (RFC 9112 §3.2)
-            _target_host(fields.get("host"), "1.1", authority)
-        except MessageError as error:
-            raise SendError(error.detail) from None
-        length = _announced_length(fields)
-        options = _connection_options(fields)
-        added: list[tuple[str, str]] = []
-        writer: BodyWriter
-        if head.is_chunked:
-            if length is not None:
-                raise SendError("A chunked request has no Content-Length.")
-            writer = _CHUNKS_TO_SEND
-            added.append(("transfer-encoding", "chunked"))
-        else:
-            writer = LengthWriter(length) if length else _NOTHING_TO_SEND
-        if method == "CONNECT" and (length or head.is_chunked):
-            raise SendError("CONNECT has no content.")
-        # "A sender of Upgrade MUST also send an "Upgrade" connection option in the Connection header field" (RFC 9110 §7.8)
-        if "upgrade" in fields and "upgrade" not in options:
-            added.append(("connection", "upgrade"))
-        octets = render_section(f"{method} {target} HTTP/1.1", [*fields, *added])
+        octets, writer, keeps = frame_request(head)
         self.our_state = after
         self._writer = writer
-        self._method, self._version = method, "1.1"
-        self._offers_upgrade = "upgrade" in fields
-        self._keeps = self._keeps and "close" not in options
+        self._method, self._version = head.method, "1.1"
+        self._offers_upgrade = "upgrade" in head.fields
+        self._keeps = self._keeps and keeps
         return octets
-
-
-def _target_host(named: str | None, version: str, authority: str | None) -> tuple[str, int | None]:
-    """Host and port of the target URI (RFC 9112 §3.2, §3.3); `named` is the value of Host, `authority` what the target itself names.
-
-    Several Host lines are one value with a comma here, which no host has. Raises 400.
-    """
-    if named is None and version != "1.0":
-        # "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that lacks a Host header field and to any
-        # request message that contains more than one Host header field line or a Host header field with an invalid field value."
-        raise MessageError(400, "The request has no Host field.")
-    if authority is None:
-        return ("", None) if named is None else parse_authority(named)
-    if named:
-        parse_authority(named)
-    # "When an origin server receives a request with an absolute-form of request-target, the origin server MUST ignore the received Host
-    # header field (if any) and instead use the host information of the request-target." (RFC 9112 §3.2.2)
-    return parse_authority(authority)
-
-
-def _announced_length(fields: Fields) -> int | None:
-    """What the Content-Length of a message to be sent says. Raises `SendError`, also for a Transfer-Encoding: that is the codec's."""
-    if "transfer-encoding" in fields:
-        raise SendError("Transfer-Encoding is for the codec to decide.")
-    value = fields.get("content-length")
-    if value is None:
-        return None
-    try:
-        return parse_content_length(value)
-    except MessageError as error:
-        raise SendError(error.detail) from None
-
-
-def _connection_options(fields: Fields) -> list[str]:
-    try:
-        return parse_connection(fields.get("connection") or "")
-    except MessageError as error:
-        raise SendError(error.detail) from None

@@ -8,7 +8,7 @@ The theory. A connection carries two streams: the client's and the server's. Eac
     IDLE     between messages: no octet of this exchange's final message yet
     BODY     the head has passed, the end has not (also for a message without a body: its end is an event of its own)
     DONE     the message is complete; the next waits until the other side is done as well
-    LAST     the message is complete, and no other will follow on this stream
+    LAST     no message will follow on this stream: the last is complete, or will not be waited for
     TUNNEL   what follows is not HTTP
     CLOSED   the stream has ended where it may
     BROKEN   the stream has ended, or was found wrong, where it may not: nothing more can be understood
@@ -18,7 +18,8 @@ happens on a stream is a step. Most steps concern one stream. Three concern both
 whole, and each table says when its stream is ready for them:
 
     NEXT     both messages are complete and the connection persists: a new exchange begins
-    RETIRE   the connection will not persist (either side said so): a complete message was the last
+    RETIRE   the connection will not persist (either side said so): a complete message was the last, and a server that gave its
+             last answer takes no request any more
     SWITCH   the end of the server's message, if its head was 101 or 2xx to CONNECT: HTTP ends on both streams; the client's
              message must be complete
 
@@ -81,6 +82,11 @@ IDLE, BODY, DONE, LAST, TUNNEL, CLOSED, BROKEN = State  # a module's name is fou
 TRANSITIONS: Final[dict[tuple[Role, State, Step], State]] = {
     # The client's stream.
     (Role.CLIENT, State.IDLE, Step.REQUEST): State.BODY,
+    (
+        Role.CLIENT,
+        State.IDLE,
+        Step.RETIRE,
+    ): State.LAST,  # answered without having asked: a timeout, or no request at all
     (Role.CLIENT, State.IDLE, Step.CLOSE): State.CLOSED,
     (Role.CLIENT, State.IDLE, Step.FAIL): State.BROKEN,
     (Role.CLIENT, State.BODY, Step.DATA): State.BODY,

@@ -1,0 +1,121 @@
+"""Which answers of HTTP/1 are remembered, for which requests, and how they are rendered again.
+
+The rules of `core/recall.py`, in two tables. One is asked first, by the octets of a request, before anything is parsed. The other is
+asked with a parsed request that is new in its octets, by what of it the answer depends on, as its handler said (`Remember.reads`).
+
+RFC 9110 §6.6.1 (Date), RFC 9111 §5.1 (Age): the two fields that time changes in an answer.
+"""
+
+from __future__ import annotations
+
+from netlodge.core.recall import Answer
+from netlodge.core.records import HttpRecord
+from netlodge.http.message import Remember, Response
+from netlodge.http.rules.dates import imf_fixdate
+from netlodge.http.session.exchange import record_of
+from netlodge.http.session.service import HttpService
+from netlodge.http.wire.events import RequestHead
+
+DATE_FIELD = b"\r\nDate: "
+DATE_OCTETS = 29
+REMEMBERED_BODY = 64 * 1024
+"""Octets of the largest body that is remembered; sendfile is as good for what is larger."""
+REMEMBERED_METHODS = frozenset({"GET", "HEAD"})
+CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization"})
+"""Request fields that say who asks: what is answered to them is nobody else's."""
+SELECTING = frozenset(
+    {"accept", "if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range"}
+)
+"""Request fields that an answer may depend on to be remembered by the meaning of its request."""
+LOOKED_AT_ONE_BY_ONE = CREDENTIALS | {"expect", "keep-alive", "upgrade"}
+"""Request fields that say who asks, or change what is between client and server."""
+
+
+class HttpAnswer(Answer):
+    """`head` is a rendered head whose first field is `Date`; `body` follows it. With `born`, an `Age` field follows the date."""
+
+    __slots__ = ("_after_date", "_before_date", "_body", "_remember")
+
+    record: HttpRecord
+
+    def __init__(self, before_date: bytes, after_date: bytes, body: bytes, *, record: HttpRecord, remember: Remember) -> None:
+        super().__init__(
+            record=record,
+            # The rendered answer is held twice: in pieces, and as it was sent last.
+            octets=2 * (len(before_date) + len(after_date) + len(body)),
+            expires=remember.expires,
+            still_holds=remember.still_holds,
+            slot=remember.slot,
+            generation=remember.generation,
+        )
+        self._before_date = before_date
+        self._after_date = after_date
+        self._body = body
+        self._remember = remember
+
+    @classmethod
+    def of(cls, head: bytes, body: bytes, *, record: HttpRecord, remember: Remember) -> HttpAnswer:
+        """From an answer as it was sent."""
+        at = head.index(DATE_FIELD) + len(DATE_FIELD)
+        return cls(head[:at], head[at + DATE_OCTETS :], body, record=record, remember=remember)
+
+    def again(self, record: HttpRecord) -> HttpAnswer:
+        """The same answer for another question (an answer belongs to one table)."""
+        return HttpAnswer(self._before_date, self._after_date, self._body, record=record, remember=self._remember)
+
+    def render(self, now: float, second: int) -> bytes:
+        born = self._remember.born
+        age = b"" if born is None else b"\r\nAge: %d" % max(0, int(now - born))
+        return b"".join((self._before_date, imf_fixdate(second).encode("ascii"), age, self._after_date, self._body))
+
+
+def question_of(head: RequestHead) -> str | None:
+    """What a request asks, as far as a remembered answer can depend on it: method, host, target, and the fields of `SELECTING`. None
+    if more matters. Unambiguous: no part can hold the newlines between them."""
+    if head.version != "1.1" or head.content_length != 0 or head.method not in REMEMBERED_METHODS:
+        return None
+    fields = head.fields
+    names = fields.names
+    if not LOOKED_AT_ONE_BY_ONE.isdisjoint(names):
+        return None
+    question = f"{head.method}\n{head.host}\n{head.port}\n{head.target}"
+    if "connection" in names:  # what browsers say, and what brings them a hint in return
+        if fields.get("connection") != "keep-alive":
+            return None
+        question += "\nkeep-alive"
+    if not SELECTING.isdisjoint(names):
+        for name in sorted(SELECTING.intersection(names)):
+            question += f"\n{name}:{fields.get(name)}"
+    return question
+
+
+def may_be_remembered(head: RequestHead, response: Response) -> bool:
+    """True if anyone who asks the same may have the same answer: asked by nobody in particular, without content, and small enough. The
+    handler agreed by `Response.remember`; the session adds that the connection goes on."""
+    if response.remember is None or head.method not in REMEMBERED_METHODS or head.content_length != 0:
+        return False
+    if not isinstance(response.body, bytes) or len(response.body) > REMEMBERED_BODY or "set-cookie" in response.fields:
+        return False
+    return CREDENTIALS.isdisjoint(head.fields.names)
+
+
+def remember(service: HttpService, head: RequestHead, response: Response, response_head: bytes, body: bytes) -> None:
+    """Keep an answer that was just sent for whoever asks the same, if it may be kept, and was asked for before."""
+    if response.remember is None or not may_be_remembered(head, response):
+        return
+    reads = response.remember.reads
+    question = question_of(head) if reads is not None and reads <= SELECTING else None
+    by_octets = service.recall.wants(head.raw)
+    by_meaning = question is not None and service.alike.wants(question)
+    if not by_octets and not by_meaning:
+        return
+    record = record_of(
+        service, head, None, status=response.status, response_head=response_head, sent=len(body),
+        response_body=body[: service.capture],
+    )  # fmt: skip
+    record.is_recalled = True
+    answer = HttpAnswer.of(response_head, body, record=record, remember=response.remember)
+    if by_octets:
+        service.recall.remember(head.raw, answer)
+    if by_meaning and question is not None:
+        service.alike.remember(question, answer.again(record))
