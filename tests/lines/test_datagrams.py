@@ -51,9 +51,8 @@ class TestAnswers:
         answer = service("uppercase").handle_datagram(b"\xff", HERE)
         assert answer == b"error: octet 1 (0xff) is not UTF-8; send the sentence as UTF-8"
 
-    def test_a_sentence_over_the_limit_is_told(self) -> None:
-        answer = service("count").handle_datagram(b"a" * 101, HERE)
-        assert answer == b"error: the sentence is longer than 100 octets (limits.line_size)"
+    def test_the_limit_of_a_line_is_not_for_datagrams(self) -> None:
+        assert service("count").handle_datagram(b"a " + b"a" * 60_000, HERE) == b"60000"
 
     def test_the_exchange_is_noted(self) -> None:
         journal: list[Entry] = []
@@ -70,7 +69,7 @@ class TestNobodyIsMadeToShoutAtAnother:
         ("name", "question", "answer"),
         [
             ("uppercase", "ŉa".encode(), "ʼN".encode()),  # two octets become three
-            ("uppercase", "ΐ".encode(), "Ϊ".encode()[:2]),  # two octets become six: a capital and two marks
+            ("uppercase", "ΐ".encode(), b"\xce\x99"),  # two octets become six: a capital iota and two marks
             ("uppercase", b"\xff" * 7, b"error: "),
             ("daytime", b"x" * 8, DATE[:8]),
             ("daytime", b"", None),
@@ -79,11 +78,7 @@ class TestNobodyIsMadeToShoutAtAnother:
         ],
     )
     def test_a_peer_elsewhere_gets_no_more_than_it_sent(self, name: str, question: bytes, answer: bytes | None) -> None:
-        given_back = service(name).handle_datagram(question, ELSEWHERE)
-        if question == "ΐ".encode():
-            assert given_back == "ΐ".upper().encode()[:2]
-        else:
-            assert given_back == answer
+        assert service(name).handle_datagram(question, ELSEWHERE) == answer
 
     @given(st.one_of(st.binary(), st.text().map(str.encode)), st.sampled_from(sorted(SERVICES)))
     def test_whatever_it_sends_to_whichever_service(self, question: bytes, name: str) -> None:

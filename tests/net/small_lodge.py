@@ -43,8 +43,8 @@ class Settings:
     drain: float = 20.0
     stop: float = 20.0
     trouble: str = ""
-    """What happens to a worker before it is ready: `raise`, `exit`, `defect`, `hang`; `return` happens to the second and
-    later ones of index 0 (the file `returned` tells them apart)."""
+    """What happens to a worker before it is ready: `raise`, `exit`, `defect`, `hang`. To the first worker alone, and only when it comes
+    back: `exit again`, `hang again`."""
     gate: str = ""
     """A FIFO: a worker is ready once somebody has opened it for writing."""
     is_defect: bool = False
@@ -80,8 +80,13 @@ class Settings:
         return LineWorker(f"{self.answer} {os.getpid()} {index} {slot}", sockets, lifeline).serve(self.gate)
 
     def _meet_trouble(self, index: int) -> None:
-        mark = self.run_directory / "returned"
-        match self.trouble:
+        mark = self.run_directory / "came"
+        trouble, _, again = self.trouble.partition(" ")
+        if again and (index or not mark.exists()):
+            if not index:
+                mark.touch()
+            return
+        match trouble:
             case "raise":
                 raise NetlodgeError("the well is dry.")
             case "exit":
@@ -90,10 +95,6 @@ class Settings:
                 raise ZeroDivisionError("a defect of the worker")
             case "hang":
                 signal.pause()
-            case "return" if index == 0:
-                if mark.exists():
-                    os._exit(4)
-                mark.touch()
 
     def announce(self, bound: Mapping[Endpoint, Sequence[socket.socket]]) -> None:
         for endpoint, sockets in bound.items():

@@ -28,6 +28,7 @@ from netlodge.net.generation import (
     next_state,
     restart_after,
 )
+from netlodge.net.rundir import running_pid
 from netlodge.net.sockets import share_of
 from tests.net.lodge_process import PATIENCE, ROOT, Client, LodgeProcess, freeze, wait_for_end
 
@@ -197,11 +198,11 @@ def test_a_slot_is_free_again_once_its_worker_ended(start: Start) -> None:
 
 
 def test_connections_of_a_worker_that_does_not_come_back_are_served_by_its_siblings(start: Start) -> None:
-    lodge = start(workers=2, trouble="return")
+    lodge = start(workers=2, trouble="exit again")
     [address] = lodge.ready()
     first, second = pids_of(lodge)
     os.kill(first, signal.SIGKILL)
-    lodge.expect(r"ended with code 4; starting another in 1 s")
+    lodge.expect(r"ended with code 3; starting another in 1 s")
     lodge.expect(rf"{second} was handed listen\[0\]")
     clients = [Client(address) for _ in range(30)]
     assert {client.worker() for client in clients} == {second}
@@ -419,6 +420,43 @@ def test_a_new_address_that_is_taken_leaves_all_as_it_was(start: Start) -> None:
     assert not is_refused(address)
 
 
+def test_a_new_address_of_a_generation_that_failed_is_closed_again(start: Start) -> None:
+    lodge = start()
+    lodge.ready()
+    path = lodge.data / "door.sock"
+    lodge.set(unix=[str(path)], trouble="raise")
+    lodge.send(signal.SIGHUP)
+    lodge.expect(r"Reload 1 failed: the well is dry\.")
+    lodge.expect(r"Generation 2: ended")
+    assert not path.exists()
+
+
+def test_a_worker_that_is_still_coming_back_does_not_hold_up_its_generation_s_end(start: Start) -> None:
+    lodge = start(workers=2, trouble="hang again", drain=600.0)
+    lodge.ready()
+    os.kill(pids_of(lodge)[0], signal.SIGKILL)
+    lodge.expect(r"starting another\.$")
+    lodge.set(trouble="")
+    lodge.send(signal.SIGHUP)
+    lodge.expect(r"Reload 1: done")
+    lodge.expect(r"Generation 1: ended")
+
+
+def test_a_reload_is_seen_to_begin_before_the_settings_are_read(start: Start) -> None:
+    lodge = start()
+    lodge.ready()
+    text = lodge.settings.read_text()
+    lodge.settings.unlink()
+    os.mkfifo(lodge.settings)  # who reads it waits
+    lodge.send(signal.SIGHUP)
+    with lodge.settings.open("w") as pipe:
+        state = lodge.state()
+        assert state is not None
+        assert (state.reload.began, state.reload.ended) == (1, 0)
+        pipe.write(text)
+    lodge.expect(r"Reload 1: done")
+
+
 def test_a_reload_cannot_move_the_data(start: Start, tmp_path: Path) -> None:
     lodge = start()
     lodge.ready()
@@ -479,18 +517,17 @@ def test_a_reload_needs_room_beside_generations_that_still_drain(start: Start) -
 
 
 def test_what_is_under_way_is_finished_and_nothing_new_is_taken(start: Start) -> None:
-    lodge = start(workers=2)
+    lodge = start()
     [address] = lodge.ready()
     with Client(address) as at_rest, Client(address) as under_way:
         at_rest.ask()
         assert under_way.ask("wait") == "waiting"
         lodge.send(signal.SIGTERM)
         assert at_rest.receive() == "", "a connection at rest is closed"
-        lodge.expect(r"Told to end: finishing what is under way")
+        assert is_refused(address), "it would wait for an answer that never comes"
         assert under_way.ask("end").startswith("one")
         assert under_way.receive() == ""
     assert lodge.wait() == 0
-    assert is_refused(address)
     assert not (lodge.run / "netlodge.pid").exists()
     assert not (lodge.run / "state.json").exists()
 
@@ -542,6 +579,25 @@ def test_workers_do_not_outlive_a_supervisor_that_was_killed(start: Start) -> No
         assert client.receive() == ""
     again = start(listen=[address])
     assert again.ready() == [address]
+
+
+def test_a_worker_that_is_busy_keeps_neither_its_siblings_nor_the_lock_of_a_supervisor_that_was_killed(
+    start: Start,
+) -> None:
+    lodge = start(workers=3)
+    [address] = lodge.ready()
+    pids = pids_of(lodge)
+    clients = clients_of_each(address, set(pids))
+    last = clients[pids[2]]  # the last to be forked could hold what is the supervisor's towards all others
+    last.ask("wait")
+    lodge.send(signal.SIGKILL)
+    for pid in pids[:2]:
+        wait_for_end(pid)
+    assert running_pid(lodge.run) is None
+    assert last.ask("end").startswith("one")
+    wait_for_end(pids[2])
+    for client in clients.values():
+        client.close()
 
 
 def test_log_files_are_reopened_by_every_worker(start: Start) -> None:

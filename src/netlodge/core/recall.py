@@ -214,6 +214,11 @@ class Recall(Generic[QuestionT, AnswerT]):
         return len(question) + answer.octets + ENTRY_OVERHEAD
 
     @property
+    def is_on(self) -> bool:
+        """False if it may hold nothing."""
+        return self._limit > 0
+
+    @property
     def octets(self) -> int:
         """What the table holds now, by its own account."""
         return self._octets

@@ -7,7 +7,31 @@ entries share: that makes an entry cost three references.
 
 from __future__ import annotations
 
+from typing import TypedDict, Unpack
+
 from netlodge.core.contracts import Peer
+
+
+class HttpFacts(TypedDict, total=False):
+    """What may be known of an exchange; see `HttpRecord`."""
+
+    version: str
+    method: str
+    target: str
+    host: str
+    status: int
+    elapsed: float
+    received: int
+    sent: int
+    referer: str
+    user_agent: str
+    user: str
+    request_head: bytes
+    response_head: bytes
+    request_body: bytes
+    response_body: bytes
+    outcome: str
+    is_recalled: bool
 
 
 class HttpRecord:
@@ -17,56 +41,36 @@ class HttpRecord:
     belongs to the access log, which renders what does not change between entries once.
     """
 
-    def __init__(
-        self,
-        *,
-        door: str,
-        scheme: str = "http",
-        version: str = "",
-        method: str = "",
-        target: str = "",
-        host: str = "",
-        status: int = 0,
-        elapsed: float = 0.0,
-        received: int = 0,
-        sent: int = 0,
-        referer: str = "",
-        user_agent: str = "",
-        user: str = "",
-        request_head: bytes = b"",
-        response_head: bytes = b"",
-        request_body: bytes = b"",
-        response_body: bytes = b"",
-        outcome: str = "complete",
-        is_recalled: bool = False,
-    ) -> None:
+    version = ""
+    """`"1.0"`, `"1.1"`, `"2"`; empty if the bytes were no request."""
+    method = ""
+    target = ""
+    host = ""
+    status = 0
+    """Status code sent; 0 if none was."""
+    elapsed = 0.0
+    """Seconds from the last octet of the request head to the last octet of the answer handed to the kernel."""
+    received = 0
+    """Octets of request content."""
+    sent = 0
+    """Octets of response content."""
+    referer = ""
+    user_agent = ""
+    user = ""
+    request_head = b""
+    response_head = b""
+    request_body = b""
+    response_body = b""
+    outcome = "complete"
+    """`complete`, `aborted` (the client went away), `timeout`, `refused` (no message, or over a limit), `failed` (a defect)."""
+    is_recalled = False
+    log_tails: dict[str, str] | None = None
+
+    def __init__(self, *, door: str, scheme: str = "http", **known: Unpack[HttpFacts]) -> None:
         self.door = door
         """Name of the door: `web`, `dashboard`, ..."""
         self.scheme = scheme
-        self.version = version
-        """`"1.0"`, `"1.1"`, `"2"`; empty if the bytes were no request."""
-        self.method = method
-        self.target = target
-        self.host = host
-        self.status = status
-        """Status code sent; 0 if none was."""
-        self.elapsed = elapsed
-        """Seconds from the last octet of the request head to the last octet of the answer handed to the kernel."""
-        self.received = received
-        """Octets of request content."""
-        self.sent = sent
-        """Octets of response content."""
-        self.referer = referer
-        self.user_agent = user_agent
-        self.user = user
-        self.request_head = request_head
-        self.response_head = response_head
-        self.request_body = request_body
-        self.response_body = response_body
-        self.outcome = outcome
-        """`complete`, `aborted` (the client went away), `timeout`, `refused` (no message, or over a limit), `failed` (a defect)."""
-        self.is_recalled = is_recalled
-        self.log_tails: dict[str, str] | None = None
+        self.__dict__.update(known)
 
     def alike(self, *, request_head: bytes, referer: str, user_agent: str) -> HttpRecord:
         """The record of another exchange that differs in these alone. Quick: it is made for each answer that is remembered by what

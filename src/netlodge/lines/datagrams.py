@@ -7,12 +7,16 @@ there. So a peer elsewhere is never sent more octets than came from it, and nobo
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from netlodge.core.contracts import Clock, Peer
 from netlodge.core.records import Entry, LineRecord
 from netlodge.lines.services import Service, respond
 from netlodge.lines.session import LineLimits
 from netlodge.lines.wire import read_whole, render
+
+DATAGRAM_SIZE: Final = 65535
+"""Octets of a question: `limits.line_size` is for streams, a datagram has the bound of UDP (RFC 768, "Length")."""
 
 
 class LineDatagrams:
@@ -35,7 +39,7 @@ class LineDatagrams:
 
     def handle_datagram(self, data: bytes, peer: Peer) -> bytes | None:
         framing = self._service.framing
-        event = read_whole(data, framing, self._limits.line_size)
+        event = read_whole(data, framing, DATAGRAM_SIZE)
         response = respond(self._service, event, self._clock.second)
         answer = None if response.sentence is None else render(response.sentence, framing)
         if answer is not None and not is_loopback(peer):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
-from netlodge.core.contracts import Counter, DatagramService
+from netlodge.core.contracts import Counter, DatagramService, Peer
 from netlodge.net.connection import peer_of
 
 logger = logging.getLogger("netlodge.net")
@@ -114,41 +114,49 @@ class DatagramDoor:
 
     def _answer_batch(self, sock: socket.socket) -> None:
         """The socket is readable: answer what waits, for one turn."""
-        counters = self._counters
-        for _ in range(BATCH):
-            try:
-                size, address = sock.recvfrom_into(self._buffer)
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError:
-                # An ICMP message about an earlier answer, which the kernel reports here (RFC 1122 §4.1.3.3). It ends nothing.
-                counters.dropped("unreachable").add()
-                asyncio.get_running_loop().call_soon(self._watch, sock)
-                continue
-            counters.received.add()
-            if size > self._size_limit:
-                counters.dropped("oversize").add()
-                continue
-            peer = peer_of(address)
-            if peer.port in self._unanswered_ports:
-                counters.dropped("chattering").add()
-                continue
-            try:
-                answer = self._service.handle_datagram(bytes(self._view[:size]), peer)
-            except Exception:
-                logger.exception("%s: a defect while answering a datagram of %s; others are answered", self.name, peer)
-                counters.defects.add()
-                continue
-            if answer is not None:
-                self._send(sock, answer, address)
+        received = answered = 0
+        try:
+            for _ in range(BATCH):
+                try:
+                    size, address = sock.recvfrom_into(self._buffer)
+                except (BlockingIOError, InterruptedError):
+                    return
+                except OSError:
+                    # An ICMP message about an earlier answer, which the kernel reports here (RFC 1122 §4.1.3.3). It ends nothing.
+                    self._counters.dropped("unreachable").add()
+                    asyncio.get_running_loop().call_soon(self._watch, sock)
+                    continue
+                received += 1
+                answer = self._answer(size, peer_of(address))
+                if answer is not None and self._is_sent(sock, answer, address):
+                    answered += 1
+        finally:
+            self._counters.received.add(received)
+            self._counters.answered.add(answered)
 
-    def _send(self, sock: socket.socket, answer: bytes, address: tuple[str, int]) -> None:
-        counters = self._counters
+    def _answer(self, size: int, peer: Peer) -> bytes | None:
+        """The service's answer to the `size` octets in the buffer."""
+        if size > self._size_limit:
+            self._counters.dropped("oversize").add()
+            return None
+        if peer.port in self._unanswered_ports:
+            self._counters.dropped("chattering").add()
+            return None
+        try:
+            return self._service.handle_datagram(bytes(self._view[:size]), peer)
+        except Exception:
+            logger.exception("%s: a defect while answering a datagram of %s; others are answered", self.name, peer)
+            self._counters.defects.add()
+            return None
+
+    def _is_sent(self, sock: socket.socket, answer: bytes, address: tuple[str, int]) -> bool:
+        """Send the answer, if the kernel takes it now."""
         try:
             sock.sendto(answer, address)
         except (BlockingIOError, InterruptedError):
-            counters.dropped("blocked").add()
+            self._counters.dropped("blocked").add()
+            return False
         except OSError as error:
-            counters.dropped(_LOSSES.get(error.errno or 0, "unreachable")).add()
-        else:
-            counters.answered.add()
+            self._counters.dropped(_LOSSES.get(error.errno or 0, "unreachable")).add()
+            return False
+        return True

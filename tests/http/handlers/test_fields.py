@@ -86,3 +86,9 @@ def test_a_fixed_answer_can_only_be_read() -> None:
 def test_a_status_that_ends_nothing_is_an_error(status: int) -> None:
     with pytest.raises(ValueError, match="final"):
         Respond(status)
+
+
+@pytest.mark.parametrize("status", [204, 205, 304])
+def test_a_status_that_has_no_content_has_no_text(status: int) -> None:
+    with pytest.raises(ValueError, match="no content"):
+        Respond(status, "text")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from netlodge.http.handlers.error_pages import ErrorPages
 from netlodge.http.handlers.router import Route, Router, Site
 from netlodge.http.message import Fields, HttpError, Request, Response
 from tests.http.handlers.asking import ask, content, get, request_of
@@ -86,6 +89,14 @@ def test_hosts_of_the_settings_are_compared_without_case() -> None:
 def test_a_host_that_two_sites_claim_is_an_error(sites: list[Site]) -> None:
     with pytest.raises(ValueError, match="two sites"):
         Router(sites)
+
+
+def test_what_wraps_a_site_sees_the_requests_that_no_route_is_for(tmp_path: Path) -> None:
+    (tmp_path / "404.html").write_text("<p>lost")
+    routes = (Route("/a/", Named("a")),)
+    wrapped = Site((), routes, wrap=lambda inner: ErrorPages(inner, {404: tmp_path / "404.html"}))
+    assert content(get(Router([wrapped]), "/b")) == b"<p>lost"
+    assert seen(Router([wrapped]), "/a/") == "a /a/ '/a'"
 
 
 # Paths.

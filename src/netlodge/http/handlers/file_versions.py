@@ -108,7 +108,8 @@ class Choice:
     def holds(self) -> bool:
         """Whether the same file would be chosen now, with the same content. Never raises.
 
-        A link in the path that was repointed leads to another inode, and thus to another signature.
+        A link in the path that was repointed leads to another inode, and thus to another signature. (A directory that was moved out
+        of the root and linked back keeps the signatures of its files: what is in memory is then what was read when it was inside.)
         """
         try:
             status = os.stat(self.version.path)

@@ -74,7 +74,9 @@ class Files:
     is a path with empty segments to the one without. `pause` is how it waits for a fresh file to settle; `boundary_secret` is random unless a test wants the same octets twice.
     """
 
-    def __init__(self, settings: FilesSettings, *, clock: Clock, pause: Pause = asyncio.sleep, boundary_secret: bytes = b"") -> None:
+    def __init__(
+        self, settings: FilesSettings, *, clock: Clock, pause: Pause = asyncio.sleep, boundary_secret: bytes = b""
+    ) -> None:
         self._settings = settings
         self._clock = clock
         self._root = Root(settings.root)
@@ -115,7 +117,9 @@ class Files:
     async def _find(self, request: Request, path: str) -> Choice | Response:
         if not path:
             # The route's own path, without the slash that makes it a directory.
-            return redirect_response(301, paths.reference(request.path + "/", request.query), Remember(inf, reads=frozenset()))
+            return redirect_response(
+                301, paths.reference(request.path + "/", request.query), Remember(inf, reads=frozenset())
+            )
         if "//" in path:
             # What an empty segment means is for the file system to say, and it says: nothing. Go's ServeMux redirects as well.
             return redirect_response(

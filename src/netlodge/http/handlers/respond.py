@@ -12,13 +12,16 @@ from netlodge.http.rules.methods import READ_ONLY, method_error
 
 
 class Respond:
-    """Answers GET and HEAD with one status and one text. Raises `ValueError` if the status is none of a final response."""
+    """Answers GET and HEAD with one status and one text. Raises `ValueError` if the status is none of a final response, or one
+    that has no content (RFC 9110 §15.3.5, §15.3.6, §15.4.5) while there is text."""
 
     __slots__ = ("_content_type", "_content", "_remember", "_status")
 
     def __init__(self, status: int = 200, text: str = "", *, content_type: str = "text/plain; charset=utf-8") -> None:
         if not 200 <= status <= 599:
             raise ValueError(f"{status} is no status of a final response")
+        if text and status in (204, 205, 304):
+            raise ValueError(f"{status} has no content")
         self._status = status
         self._content = text.encode("utf-8")
         self._content_type = content_type

@@ -5,7 +5,7 @@ RFC 9110 §7.2 (Host), §7.4 and §15.5.20 (421, misdirected requests), RFC 3986
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from netlodge.http.handlers.redirect import redirect_response
@@ -28,93 +28,17 @@ class Route:
     keeps_prefix: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
-    """The routes of some hosts: exact names (`www.example.org`, `[::1]`), or `*.example.net` for every name below that one. No hosts, or
-    `*`: the site of every host that no other site names."""
+class Routes:
+    """Hands each request to the route that says most about its path: of those that match, the one with the longest path.
 
-    hosts: tuple[str, ...]
-    routes: tuple[Route, ...]
-
-
-class Router:
-    """Hands each request to the route of its site that says most about its path.
-
-    An exact host goes before a wildcard, a longer wildcard before a shorter one, and those before the default site. A host that no
-    site names is answered with 421: "An origin server [...] sends 421 to reject a target URI that does not match an origin for which
-    the server has been configured" (RFC 9110 §15.5.20). Other servers let the first site answer instead; then a name that somebody
-    else points at this address (DNS rebinding) gets the site's pages. Whoever wants that says `*`.
-
-    Of the routes the longest path goes first. Raises `ValueError` when two sites claim one host, or two routes of a site one path.
+    Raises `ValueError` when two routes claim one path, or a path does not begin with a slash.
     """
 
-    __slots__ = ("_default", "_exact", "_wildcards")
-
-    def __init__(self, sites: Iterable[Site]) -> None:
-        self._exact: dict[str, _Routes] = {}
-        self._wildcards: dict[str, _Routes] = {}
-        self._default: _Routes | None = None
-        for site in sites:
-            routes = _Routes(site.routes)
-            for host in site.hosts or ("*",):
-                self._add(host.lower().removesuffix("."), routes)
-
-    def _add(self, host: str, routes: _Routes) -> None:
-        if host == "*":
-            if self._default is not None:
-                raise ValueError("two sites are the default one")
-            self._default = routes
-            return
-        names, name = (self._wildcards, host[1:]) if host.startswith("*.") else (self._exact, host)
-        if name in names:
-            raise ValueError(f"two sites claim the host {host!r}")
-        names[name] = routes
-
-    async def handle(self, request: Request) -> Response:
-        """Raises `HttpError`: 400 for a path with a malformed escape or a dot segment (whoever resolves it last would decide where it
-        leads, so no route may), 404 if no route is for the path, 421 if no site is for the host; and what the handler raises."""
-        host = request.host
-        routes = self._exact.get(host) or self._site_of(host)
-        path = request.path
-        if "%" in path:
-            # Equivalent paths take the same route, and handlers see the one form: /%61dmin is /admin.
-            path = request.path = paths.normal_form(path)
-        if "/." in path and paths.has_dot_segment(path):
-            raise HttpError(400, "The path holds a dot segment, which a client resolves before it asks.")
-        for below, exact, route, prefix in routes.in_order:
-            if path.startswith(below) or path == exact:
-                request.route["prefix"] = prefix
-                return await route.handler.handle(request)
-            if path + "/" == below:
-                # GET may change to GET only; the others keep their method (RFC 9110 §15.4.9).
-                status = 301 if request.method in ("GET", "HEAD") else 308
-                return redirect_response(status, paths.reference(below, request.query))
-        raise HttpError(404, "There is nothing at this path.")
-
-    def _site_of(self, host: str) -> _Routes:
-        if host.endswith("."):
-            host = host[:-1]
-            if host in self._exact:
-                return self._exact[host]
-        if self._wildcards:
-            dot = host.find(".")
-            while dot != -1:
-                routes = self._wildcards.get(host[dot:])
-                if routes is not None:
-                    return routes
-                dot = host.find(".", dot + 1)
-        if self._default is None:
-            raise HttpError(421, "No site of this server has that name.")
-        return self._default
-
-
-class _Routes:
-    """The routes of one site, the longest first: (what the path begins with, what it is, route, prefix)."""
-
-    __slots__ = ("in_order",)
+    __slots__ = ("_in_order",)
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        in_order: dict[str, tuple[str, str, Route, str]] = {}
+        # What the path begins with, what it is, who answers, and the prefix; by `below`, so that no two are the same.
+        in_order: dict[str, tuple[str, str, Handler, str]] = {}
         for route in routes:
             if not route.path.startswith("/"):
                 raise ValueError(f"the path {route.path!r} does not begin with a slash")
@@ -123,5 +47,94 @@ class _Routes:
             if below in in_order:
                 raise ValueError(f"two routes claim the path {route.path!r}")
             exact = below if path.endswith("/") else path
-            in_order[below] = (below, exact, route, "" if route.keeps_prefix else below[:-1])
-        self.in_order = tuple(sorted(in_order.values(), key=lambda entry: -len(entry[0])))
+            in_order[below] = (below, exact, route.handler, "" if route.keeps_prefix else below[:-1])
+        self._in_order = tuple(sorted(in_order.values(), key=lambda entry: -len(entry[0])))
+
+    async def handle(self, request: Request) -> Response:
+        """Raises `HttpError`: 400 for a path with a malformed escape or a dot segment (whoever resolves it last would decide where it
+        leads, so no route may), 404 if no route is for the path; and what the handler raises."""
+        path = request.path
+        if "%" in path:
+            # Equivalent paths take the same route, and handlers see the one form: /%61dmin is /admin.
+            path = request.path = paths.normal_form(path)
+        if "/." in path and paths.has_dot_segment(path):
+            raise HttpError(400, "The path holds a dot segment, which a client resolves before it asks.")
+        for below, exact, handler, prefix in self._in_order:
+            if path.startswith(below) or path == exact:
+                request.route["prefix"] = prefix
+                return await handler.handle(request)
+            if path + "/" == below:
+                # GET may change to GET only; the others keep their method (RFC 9110 §15.4.9).
+                status = 301 if request.method in ("GET", "HEAD") else 308
+                return redirect_response(status, paths.reference(below, request.query))
+        raise HttpError(404, "There is nothing at this path.")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The routes of some hosts: exact names (`www.example.org`, `[::1]`), or `*.example.net` for every name below that one. No hosts, or
+    `*`: the site of every host that no other site names. `wrap` puts a handler around all its routes (error pages, access control),
+    which then also sees the requests that no route is for."""
+
+    hosts: tuple[str, ...]
+    routes: tuple[Route, ...]
+    wrap: Callable[[Handler], Handler] | None = None
+
+
+class Router:
+    """Hands each request to the site of its host.
+
+    An exact host goes before a wildcard, a longer wildcard before a shorter one, and those before the default site. A host that no
+    site names is answered with 421: "An origin server [...] sends 421 to reject a target URI that does not match an origin for which
+    the server has been configured" (RFC 9110 §15.5.20). Other servers let the first site answer instead; then a name that somebody
+    else points at this address (DNS rebinding) gets the site's pages. Whoever wants that says `*`.
+
+    Raises `ValueError` when two sites claim one host, or like `Routes`.
+    """
+
+    __slots__ = ("_default", "_exact", "_wildcards")
+
+    def __init__(self, sites: Iterable[Site]) -> None:
+        self._exact: dict[str, Handler] = {}
+        self._wildcards: dict[str, Handler] = {}
+        self._default: Handler | None = None
+        for site in sites:
+            routes = Routes(site.routes)
+            handler = routes if site.wrap is None else site.wrap(routes)
+            for host in site.hosts or ("*",):
+                self._add(host.lower().removesuffix("."), handler)
+
+    def _add(self, host: str, handler: Handler) -> None:
+        if host == "*":
+            if self._default is not None:
+                raise ValueError("two sites are the default one")
+            self._default = handler
+            return
+        names, name = (self._wildcards, host[1:]) if host.startswith("*.") else (self._exact, host)
+        if name in names:
+            raise ValueError(f"two sites claim the host {host!r}")
+        names[name] = handler
+
+    async def handle(self, request: Request) -> Response:
+        """Raises `HttpError` 421 if no site is for the host, and what the site raises."""
+        host = request.host
+        handler = self._exact.get(host)
+        if handler is None:
+            handler = self._site_of(host)
+        return await handler.handle(request)
+
+    def _site_of(self, host: str) -> Handler:
+        if host.endswith("."):
+            host = host[:-1]
+            if host in self._exact:
+                return self._exact[host]
+        if self._wildcards:
+            dot = host.find(".")
+            while dot != -1:
+                handler = self._wildcards.get(host[dot:])
+                if handler is not None:
+                    return handler
+                dot = host.find(".", dot + 1)
+        if self._default is None:
+            raise HttpError(421, "No site of this server has that name.")
+        return self._default

@@ -94,24 +94,24 @@ def record_of(
             door=service.door, scheme=service.scheme, status=status, response_head=response_head, sent=sent, elapsed=elapsed,
             outcome=outcome, request_head=request_body,
         )  # fmt: skip
+    record = HttpRecord(door=service.door, scheme=service.scheme)
     fields = head.fields
-    return HttpRecord(
-        door=service.door,
-        scheme=service.scheme,
-        version=head.version,
-        method=head.method,
-        target=head.target,
-        host=fields.get("host", "") or "",
-        status=status,
-        elapsed=elapsed,
-        received=received,
-        sent=sent,
-        referer=fields.get("referer", "") or "",
-        user_agent=fields.get("user-agent", "") or "",
-        user=request.route.get("user", "") if request is not None else "",
-        request_head=head.raw,
-        response_head=response_head,
-        request_body=request_body,
-        response_body=response_body,
-        outcome=outcome,
-    )
+    get = fields.get
+    record.version = head.version
+    record.method = head.method
+    record.target = head.target
+    record.host = get("host", "") or ""
+    record.status = status
+    record.elapsed = elapsed
+    record.received = received
+    record.sent = sent
+    record.referer = get("referer", "") or ""
+    record.user_agent = get("user-agent", "") or ""
+    if request is not None and "user" in request.route:
+        record.user = request.route["user"]
+    record.request_head = head.raw
+    record.response_head = response_head
+    record.request_body = request_body
+    record.response_body = response_body
+    record.outcome = outcome
+    return record

@@ -272,6 +272,8 @@ class Http1Session:
         if not self._is_receiving or self._served >= self._recall_until:
             return False
         service = self._service
+        if not service.alike:
+            return False
         question = question_of(head)
         answer = service.alike.find(question) if question is not None else None
         if answer is None:
@@ -461,7 +463,7 @@ class Http1Session:
         self._response_started = True
         pairs = completed_fields(service, head.method, response)
         remaining = NEVER if not limits.requests_per_connection else limits.requests_per_connection - self._served
-        if "close" in response.fields.list_of("connection"):
+        if "connection" in response.fields and "close" in response.fields.list_of("connection"):
             pass
         elif self._is_retiring or remaining <= 0 or self._peer_has_ended or self._body_will_not_be_drained(head):
             if response.takeover is None:

@@ -104,6 +104,8 @@ def remember(service: HttpService, head: RequestHead, response: Response, respon
     if response.remember is None or not may_be_remembered(head, response):
         return
     reads = response.remember.reads
+    if not service.recall.is_on:
+        return
     question = question_of(head) if reads is not None and reads <= SELECTING else None
     by_octets = service.recall.wants(head.raw)
     by_meaning = question is not None and service.alike.wants(question)
