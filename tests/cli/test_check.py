@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
@@ -65,9 +66,10 @@ class TestBind:
             options = [f"--set=lines.echo=127.0.0.1:{port}", "--set=web.listen=", "--set=dashboard.listen="]
             result = run("--bind", "--set=lines.uppercase=", *options)
         assert result.exit_code == 2
-        assert result.stderr == (
-            f'lines.echo[0] = "127.0.0.1:{port}": cannot be bound on {transport}: something listens there already.\n'
-        )
+        place = f"127.0.0.1:{port}" + ("" if transport == "TCP" else "/udp")
+        assert result.stderr.startswith(f"lines.echo[0]: cannot listen on {place}: the port is in use by ")
+        assert f"(pid {os.getpid()})" in result.stderr
+        assert result.stderr.count("\n") == 1
 
     def test_addresses_that_are_free_are_let_go_again(self) -> None:
         options = [
@@ -80,6 +82,4 @@ class TestBind:
 
     def test_an_address_of_another_machine_is_named(self) -> None:
         result = run("--bind", "--set=web.listen=192.0.2.1:0", "--set=lines.uppercase=", "--set=dashboard.listen=")
-        assert result.stderr == (
-            'web.listen[0] = "192.0.2.1:0": cannot be bound on TCP: this machine has no such address.\n'
-        )
+        assert result.stderr.startswith("web.listen[0]: cannot listen on 192.0.2.1:0: this machine has no such address")

@@ -20,7 +20,7 @@ from netlodge.config.loading import Loaded, Sources, load
 
 
 class App:
-    """Stands in for `netlodge.app`: keeps what it was handed, and ends at once."""
+    """Stands in for `netlodge.app.lodge`: keeps what it was handed, and ends at once."""
 
     def __init__(self) -> None:
         self.exit_code = 0
@@ -36,9 +36,9 @@ class App:
 @pytest.fixture
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> App:
     stand_in = App()
-    module = ModuleType("netlodge.app")
+    module = ModuleType("netlodge.app.lodge")
     module.run = stand_in.run  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "netlodge.app", module)
+    monkeypatch.setitem(sys.modules, "netlodge.app.lodge", module)
     monkeypatch.chdir(tmp_path)
     return stand_in
 

@@ -385,7 +385,7 @@ def test_a_broken_value_brings_up_no_mistake_that_is_none(tmp_path: Path) -> Non
 def test_an_option_is_named_where_it_is_at_fault(tmp_path: Path) -> None:
     assert sentences(tmp_path, "", "foo.bar=1", "web.listen.x=1", "log.level=loud") == [
         (
-            "--set: foo: there is no such key; here stand data, workers, user, group, web, lines, dashboard, log, taps, "
+            "--set: foo: there is no such key; here stand data, workers, event_loop, user, group, web, lines, dashboard, log, taps, "
             "recall, limits, drain."
         ),
         "--set: web.listen = { x = 1 }: must be a list of addresses.",

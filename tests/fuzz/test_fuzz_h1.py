@@ -14,7 +14,7 @@ from tests.http.malformed import request
 def test_no_rule_is_broken(seed: int) -> None:
     count = 1500
     refused = fuzz(count, seed)
-    assert count * 0.3 < refused < count * 0.98  # neither does everything pass nor nothing
+    assert count * 0.3 < refused < count * 0.9  # neither does everything pass nor nothing
 
 
 def test_a_codec_that_reads_two_messages_into_one_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,9 @@ class Malformed(NamedTuple):
     """The limit that refuses, as the error names it."""
 
 
-def request(*fields: bytes, line: bytes = b"GET / HTTP/1.1", host: bytes = b"Host: example.org", body: bytes = b"") -> bytes:
+def request(
+    *fields: bytes, line: bytes = b"GET / HTTP/1.1", host: bytes = b"Host: example.org", body: bytes = b""
+) -> bytes:
     """A request that is well-formed but for what is passed in."""
     lines = [line, *([host] if host else []), *fields, b"", body]
     return b"\r\n".join(lines)
@@ -43,7 +45,9 @@ MALFORMED_REQUESTS: list[Malformed] = [
     Malformed("9112 §2.2", "bare LF for every line end", b"GET / HTTP/1.1\nHost: example.org\n\n"),
     Malformed("9112 §2.2", "bare LF after the request line", b"GET / HTTP/1.1\nHost: example.org\r\n\r\n"),
     Malformed("9112 §2.2", "bare LF after a field", b"GET / HTTP/1.1\r\nHost: example.org\nX: y\r\n\r\n"),
-    Malformed("9112 §2.2", "bare LF for the empty line", b"GET / HTTP/1.1\r\nHost: example.org\r\n\nGET /x HTTP/1.1\r\n\r\n"),
+    Malformed(
+        "9112 §2.2", "bare LF for the empty line", b"GET / HTTP/1.1\r\nHost: example.org\r\n\nGET /x HTTP/1.1\r\n\r\n"
+    ),
     Malformed("9112 §2.2", "bare CR within a value", request(b"X: a\rb")),
     Malformed("9112 §2.2", "bare CR for a line end", b"GET / HTTP/1.1\rHost: example.org\r\n\r\n"),
     Malformed("9112 §2.2", "CR CR LF", b"GET / HTTP/1.1\r\nHost: example.org\r\r\n\r\n"),
@@ -53,7 +57,9 @@ MALFORMED_REQUESTS: list[Malformed] = [
     Malformed("9112 §2.2", "CR CR LF before the request", b"\r\r\n" + request()),
     Malformed("9112 §2.2", "too many empty lines before the request", b"\r\n" * 11 + request()),
     Malformed("9112 §2.2", "space before the request", b" " + request()),
-    Malformed("9112 §2.2", "whitespace before the first field", b"GET / HTTP/1.1\r\n Host: example.org\r\nHost: a\r\n\r\n"),
+    Malformed(
+        "9112 §2.2", "whitespace before the first field", b"GET / HTTP/1.1\r\n Host: example.org\r\nHost: a\r\n\r\n"
+    ),
     Malformed("9112 §2.2", "byte order mark", b"\xef\xbb\xbf" + request()),
     Malformed("9112 §2.2", "TLS handshake", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
     Malformed("9112 §2.2", "SSH banner", b"SSH-2.0-OpenSSH_9.2p1\r\n"),
@@ -81,7 +87,9 @@ MALFORMED_REQUESTS: list[Malformed] = [
     Malformed("9112 §3", "second request line in the target", request(line=b"GET / HTTP/1.1 /x HTTP/1.1")),
     Malformed("9112 §3", "no target", request(line=b"GET HTTP/1.1")),
     Malformed("9112 §3", "nothing but a method", request(line=b"GET")),
-    Malformed("9112 §3", "too long", request(line=b"GET /" + b"a" * 8192 + b" HTTP/1.1"), 414, "limits.request_line_size"),
+    Malformed(
+        "9112 §3", "too long", request(line=b"GET /" + b"a" * 8192 + b" HTTP/1.1"), 414, "limits.request_line_size"
+    ),
     Malformed("9112 §3", "too long, and never ends", b"GET /" + b"a" * 9000, 414, "limits.request_line_size"),
     Malformed("9112 §3.1", "method with a delimiter", request(line=b"GE(T / HTTP/1.1")),
     Malformed("9112 §3.1", "method with a colon", request(line=b"GET: / HTTP/1.1")),
@@ -103,9 +111,13 @@ MALFORMED_REQUESTS: list[Malformed] = [
     Malformed("9112 §3.2.2", "absolute-form with one slash", request(line=b"GET http:/example.org HTTP/1.1")),
     Malformed("9112 §3.2.2", "absolute-form with a fragment", request(line=b"GET http://example.org/#a HTTP/1.1")),
     Malformed("9112 §3.2.2", "absolute-form with a backslash", request(line=b"GET http:\\\\example.org/ HTTP/1.1")),
-    Malformed("9112 §3.2.2", "backslash ends the authority", request(line=b"GET http://example.org\\@evil.test/ HTTP/1.1")),
+    Malformed(
+        "9112 §3.2.2", "backslash ends the authority", request(line=b"GET http://example.org\\@evil.test/ HTTP/1.1")
+    ),
     Malformed("9110 §4.2.4", "userinfo", request(line=b"GET http://user@example.org/ HTTP/1.1")),
-    Malformed("9110 §4.2.4", "userinfo with a password", request(line=b"GET http://example.org:80@evil.test/ HTTP/1.1")),
+    Malformed(
+        "9110 §4.2.4", "userinfo with a password", request(line=b"GET http://example.org:80@evil.test/ HTTP/1.1")
+    ),
     Malformed("9112 §3.2.3", "authority-form with GET", request(line=b"GET example.org:80 HTTP/1.1")),
     Malformed("9112 §3.2.3", "CONNECT without port", request(line=b"CONNECT example.org HTTP/1.1")),
     Malformed("9112 §3.2.3", "CONNECT with an empty port", request(line=b"CONNECT example.org: HTTP/1.1")),
@@ -114,7 +126,9 @@ MALFORMED_REQUESTS: list[Malformed] = [
     Malformed("9112 §3.2.3", "CONNECT with a path", request(line=b"CONNECT example.org:80/ HTTP/1.1")),
     Malformed("9112 §3.2.3", "CONNECT in absolute-form", request(line=b"CONNECT http://example.org:80 HTTP/1.1")),
     Malformed("9112 §3.2.3", "CONNECT to nowhere", request(line=b"CONNECT :80 HTTP/1.1")),
-    Malformed("9110 §9.3.6", "CONNECT with content", request(CL, line=b"CONNECT example.org:80 HTTP/1.1", body=b"hello")),
+    Malformed(
+        "9110 §9.3.6", "CONNECT with content", request(CL, line=b"CONNECT example.org:80 HTTP/1.1", body=b"hello")
+    ),
     Malformed("9110 §9.3.6", "CONNECT with chunks", request(TE, line=b"CONNECT example.org:80 HTTP/1.1", body=CHUNKS)),
     Malformed("9112 §3.2.4", "asterisk-form with GET", request(line=b"GET * HTTP/1.1")),
     Malformed("9112 §3.2.4", "asterisk and more", request(line=b"OPTIONS *a HTTP/1.1")),
@@ -126,8 +140,14 @@ MALFORMED_REQUESTS: list[Malformed] = [
     Malformed("9112 §3.2", "two Hosts", request(b"Host: evil.test")),
     Malformed("9112 §3.2", "the same Host twice", request(b"host: example.org")),
     Malformed("9112 §3.2", "two Hosts, one empty", request(b"Host:")),
-    Malformed("9112 §3.2", "two Hosts beside absolute-form", request(b"Host: b", line=b"GET http://example.org/ HTTP/1.1")),
-    Malformed("9112 §3.2", "bad Host beside absolute-form", request(line=b"GET http://example.org/ HTTP/1.1", host=b"Host: a/b")),
+    Malformed(
+        "9112 §3.2", "two Hosts beside absolute-form", request(b"Host: b", line=b"GET http://example.org/ HTTP/1.1")
+    ),
+    Malformed(
+        "9112 §3.2",
+        "bad Host beside absolute-form",
+        request(line=b"GET http://example.org/ HTTP/1.1", host=b"Host: a/b"),
+    ),
     Malformed("9112 §3.2", "list in Host", request(host=b"Host: example.org,evil.test")),
     Malformed("9112 §3.2", "space in Host", request(host=b"Host: example.org evil.test")),
     Malformed("9112 §3.2", "path in Host", request(host=b"Host: example.org/evil")),
@@ -161,7 +181,9 @@ MALFORMED_REQUESTS: list[Malformed] = [
     Malformed("9112 §5", "name with an octet beyond ASCII", request(b"Transf\xe9r: a")),
     Malformed("9112 §5.1", "space before the colon", request(b"X : a")),
     Malformed("9112 §5.1", "space before the colon of Content-Length", post(b"Content-Length : 5", body=b"hello")),
-    Malformed("9112 §5.1", "tab before the colon of Transfer-Encoding", post(b"Transfer-Encoding\t: chunked", body=CHUNKS)),
+    Malformed(
+        "9112 §5.1", "tab before the colon of Transfer-Encoding", post(b"Transfer-Encoding\t: chunked", body=CHUNKS)
+    ),
     Malformed("9112 §5.1", "vertical tab before the colon", post(b"Transfer-Encoding\x0b: chunked", body=CHUNKS)),
     Malformed("9112 §5.1", "space within a name", request(b"Content Length: 5")),
     Malformed("9112 §5.2", "folded value", request(b"X: a\r\n b")),
@@ -171,7 +193,9 @@ MALFORMED_REQUESTS: list[Malformed] = [
     Malformed("9112 §5.2", "fold of blanks", request(b"X: a\r\n \t ")),
     Malformed("9110 §5.4", "too many fields", request(*[b"X: y"] * 100), 431, "limits.field_count"),
     Malformed("9110 §5.4", "head too long", request(b"X: " + b"y" * 33_000), 431, "limits.head_size"),
-    Malformed("9110 §5.4", "head too long, and never ends", request(b"X: " + b"y" * 33_000)[:-4], 431, "limits.head_size"),
+    Malformed(
+        "9110 §5.4", "head too long, and never ends", request(b"X: " + b"y" * 33_000)[:-4], 431, "limits.head_size"
+    ),
     Malformed("9110 §7.6.1", "Connection with no token", request(b"Connection: close, a b")),
     # --- Transfer-Encoding
     Malformed("9112 §6.1", "both lengths (CL.TE)", post(CL, TE, body=CHUNKS)),
@@ -251,7 +275,11 @@ MALFORMED_REQUESTS: list[Malformed] = [
     Malformed("9112 §7.1.1", "extension with NUL", chunked(b"5;a=\x00\r\nhello\r\n0\r\n\r\n")),
     Malformed("9112 §7.1.1", "space after an extension", chunked(b"5;a=b \r\nhello\r\n0\r\n\r\n")),
     Malformed(
-        "9112 §7.1.1", "extension too long", chunked(b"5;" + b"a" * 17_000 + b"\r\n"), 400, "limits.chunk_extension_size"
+        "9112 §7.1.1",
+        "extension too long",
+        chunked(b"5;" + b"a" * 17_000 + b"\r\n"),
+        400,
+        "limits.chunk_extension_size",
     ),
     Malformed(
         "9112 §7.1.1", "extension that never ends", chunked(b"5;" + b"a" * 17_000), 400, "limits.chunk_extension_size"
@@ -267,11 +295,17 @@ MALFORMED_REQUESTS: list[Malformed] = [
     Malformed("9112 §7.1.2", "space before a trailer's colon", chunked(b"0\r\nX : y\r\n\r\n")),
     Malformed("9112 §7.1.2", "folded trailer", chunked(b"0\r\nX: y\r\n z\r\n\r\n")),
     Malformed("9112 §7.1.2", "bare LF after a trailer", chunked(b"0\r\nX: y\nZ: a\r\n\r\n")),
-    Malformed("9112 §7.1.2", "bare LF for the empty line after trailers", chunked(b"0\r\nX: y\r\n\nGET / HTTP/1.1\r\n\r\n")),
+    Malformed(
+        "9112 §7.1.2", "bare LF for the empty line after trailers", chunked(b"0\r\nX: y\r\n\nGET / HTTP/1.1\r\n\r\n")
+    ),
     Malformed("9112 §7.1.2", "NUL in a trailer", chunked(b"0\r\nX: \x00\r\n\r\n")),
     Malformed("9112 §7.1.2", "a request for trailers", chunked(b"0\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")),
-    Malformed("9112 §7.1.2", "too many trailers", chunked(b"0\r\n" + b"X: y\r\n" * 101 + b"\r\n"), 431, "limits.field_count"),
-    Malformed("9112 §7.1.2", "trailers too long", chunked(b"0\r\nX: " + b"y" * 33_000 + b"\r\n\r\n"), 431, "limits.head_size"),
+    Malformed(
+        "9112 §7.1.2", "too many trailers", chunked(b"0\r\n" + b"X: y\r\n" * 101 + b"\r\n"), 431, "limits.field_count"
+    ),
+    Malformed(
+        "9112 §7.1.2", "trailers too long", chunked(b"0\r\nX: " + b"y" * 33_000 + b"\r\n\r\n"), 431, "limits.head_size"
+    ),
     Malformed("9112 §7.1.2", "trailer that never ends", chunked(b"0\r\nX: " + b"y" * 33_000), 431, "limits.head_size"),
 ]
 
@@ -292,13 +326,27 @@ MALFORMED_RESPONSES: list[Malformed] = [
     Malformed("9112 §5", "name that is no token", b"HTTP/1.1 200 OK\r\nX(: y\r\n\r\n", 502),
     Malformed("9112 §5", "CR in a value", b"HTTP/1.1 200 OK\r\nX: a\rSet-Cookie: b\r\n\r\n", 502),
     Malformed("9112 §5.2", "whitespace before the first field", b"HTTP/1.1 200 OK\r\n X: y\r\n\r\n", 502),
-    Malformed("9110 §5.4", "head too long", b"HTTP/1.1 200 OK\r\nX: " + b"y" * 33_000 + b"\r\n\r\n", 502, "limits.head_size"),
-    Malformed("9110 §5.4", "too many fields", b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 101 + b"\r\n", 502, "limits.field_count"),
-    Malformed("9112 §6.1", "both lengths", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", 502),
-    Malformed("9112 §6.1", "Transfer-Encoding in HTTP/1.0", b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 502),
+    Malformed(
+        "9110 §5.4", "head too long", b"HTTP/1.1 200 OK\r\nX: " + b"y" * 33_000 + b"\r\n\r\n", 502, "limits.head_size"
+    ),
+    Malformed(
+        "9110 §5.4", "too many fields", b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 101 + b"\r\n", 502, "limits.field_count"
+    ),
+    Malformed(
+        "9112 §6.1", "both lengths", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", 502
+    ),
+    Malformed(
+        "9112 §6.1", "Transfer-Encoding in HTTP/1.0", b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 502
+    ),
     Malformed("9112 §6.1", "unknown coding", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", 502),
-    Malformed("9112 §6.3", "different lengths", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", 502),
+    Malformed(
+        "9112 §6.3", "different lengths", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", 502
+    ),
     Malformed("9112 §6.3", "length with a sign", b"HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nhello", 502),
-    Malformed("9112 §7.1", "bad chunk", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nhello\r\n0\r\n\r\n", 502),
-    Malformed("9110 §7.8", "switches protocols unasked", b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: foo\r\n\r\n", 502),
+    Malformed(
+        "9112 §7.1", "bad chunk", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nhello\r\n0\r\n\r\n", 502
+    ),
+    Malformed(
+        "9110 §7.8", "switches protocols unasked", b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: foo\r\n\r\n", 502
+    ),
 ]

@@ -138,7 +138,9 @@ class TestHistogram:
     )
     def test_buckets_count_what_took_as_long_or_less(self, seconds: float, cumulative: list[int]) -> None:
         registry = Registry(slots=1, capacity=8)
-        registry.histogram("lodge_duration_seconds", "How long.", self.BOUNDS).observe(seconds)
+        histogram = registry.histogram("lodge_duration_seconds", "How long.", self.BOUNDS)
+        histogram.note(seconds)
+        histogram.flush()
         samples = parse(registry.render())["lodge_duration_seconds"].samples
         assert [
             samples["lodge_duration_seconds_bucket", (("le", bound),)] for bound in ("0.001", "0.01", "0.1", "+Inf")
@@ -148,10 +150,22 @@ class TestHistogram:
 
     def test_many_at_once_are_many(self) -> None:
         registry = Registry(slots=1, capacity=8)
-        registry.histogram("lodge_duration_seconds", "How long.", self.BOUNDS).observe(0.5, 20_000)
+        histogram = registry.histogram("lodge_duration_seconds", "How long.", self.BOUNDS)
+        histogram.note(0.5, 20_000)
+        histogram.flush()
+        histogram.flush()
         samples = parse(registry.render())["lodge_duration_seconds"].samples
         assert samples["lodge_duration_seconds_count", ()] == 20_000
         assert samples["lodge_duration_seconds_sum", ()] == 10_000
+
+    def test_parts_of_a_microsecond_are_not_lost(self) -> None:
+        registry = Registry(slots=1, capacity=8)
+        histogram = registry.histogram("lodge_duration_seconds", "How long.", self.BOUNDS)
+        for _ in range(1000):
+            histogram.note(0.0000004)
+            histogram.flush()
+        samples = parse(registry.render())["lodge_duration_seconds"].samples
+        assert samples["lodge_duration_seconds_sum", ()] == pytest.approx(0.0004, abs=1e-6)
 
 
 class TestManyProcesses:

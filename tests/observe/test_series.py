@@ -4,17 +4,17 @@ import os
 
 import pytest
 
+from netlodge.core.records import Record
 from netlodge.observe.metrics import Registry
 from netlodge.observe.series import ConnectionSeries, ExchangeSeries, LodgeSeries, ObserverSeries, WorkerSeries
 from tests.observe.prometheus import parse
 from tests.observe.samples import http_record, line_record
 
 
-def counted(*exchanges: tuple[object, int]) -> Registry:
+def counted(*exchanges: tuple[Record, int]) -> Registry:
     registry = Registry(slots=2)
     series = ExchangeSeries(registry, http_doors=["web", "dashboard"], line_doors=["uppercase"])
-    for record, times in exchanges:
-        series.count(record, times)  # type: ignore[arg-type]
+    series.count(dict(exchanges))
     return registry
 
 
@@ -101,7 +101,7 @@ def test_everything_that_is_registered_renders_as_prometheus_reads_it() -> None:
 
 def test_a_second_generation_finds_the_series_of_the_first() -> None:
     registry = counted((http_record(), 1))
-    ExchangeSeries(registry, http_doors=["web", "new"]).count(http_record(), 1)
+    ExchangeSeries(registry, http_doors=["web", "new"]).count({http_record(): 1})
     assert registry.value("netlodge_http_requests_total", door="web") == 2
 
 

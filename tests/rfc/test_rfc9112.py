@@ -6,6 +6,8 @@ taken, and what must be said. Every message is fed whole, octet by octet, and wi
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from netlodge.http.message import Fields, MessageError, TargetForm
@@ -487,7 +489,16 @@ def test_7_1_an_empty_piece_of_content_does_not_end_it() -> None:
 
 @pytest.mark.parametrize(
     "extension",
-    [b";a", b";a=b", b';a="b;c=\\"\\\r"'.replace(b"\r", b"d"), b" ; a = b", b"\t;\ta\t=\tb", b";a;b=c;d", b';a=""', b';a="\xff\t "'],
+    [
+        b";a",
+        b";a=b",
+        b';a="b;c=\\"\\\r"'.replace(b"\r", b"d"),
+        b" ; a = b",
+        b"\t;\ta\t=\tb",
+        b";a;b=c;d",
+        b';a=""',
+        b';a="\xff\t "',
+    ],
 )
 def test_7_1_1_chunk_extensions_are_ignored(extension: bytes) -> None:
     assert read_chunks(b"2" + extension + b"\r\nab\r\n0" + extension + b"\r\n\r\n") == (b"ab", None)
@@ -663,7 +674,7 @@ def test_9_3_a_body_that_was_not_read_keeps_the_next_exchange_from_beginning() -
 
 
 @pytest.mark.parametrize("segmentation", SEGMENTATIONS)
-def test_9_3_2_pipelined_requests_are_read_in_order(segmentation: type[whole]) -> None:
+def test_9_3_2_pipelined_requests_are_read_in_order(segmentation: Callable[[bytes], list[bytes]]) -> None:
     octets = b"".join(
         request(b"Content-Length: 1", line=f"PUT /{number} HTTP/1.1".encode(), body=b"x") for number in range(5)
     )
@@ -699,7 +710,9 @@ def test_9_6_a_half_close_after_a_request_still_gets_its_answer() -> None:
 # --- 11 Security considerations -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", ["a\r\nSet-Cookie: b", "a\nb", "a\rb", "a\x00b", "\r\n\r\n<html>", "a\x7f", "\u20ac", "a\u010d\u010ab"])
+@pytest.mark.parametrize(
+    "value", ["a\r\nSet-Cookie: b", "a\nb", "a\rb", "a\x00b", "\r\n\r\n<html>", "a\x7f", "\u20ac", "a\u010d\u010ab"]
+)
 def test_11_1_a_response_cannot_be_split(value: str) -> None:
     codec = server()
     feed(codec, [request()])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import resource
@@ -15,13 +16,12 @@ from pathlib import Path
 import click
 import uvloop
 
+from netlodge.app.addresses import endpoints_of
 from netlodge.app.rooms import LodgeRooms
 from netlodge.app.shared import Shared
 from netlodge.app.welcome import welcome
 from netlodge.app.worker import Worker, run_worker
-from netlodge.config.doors import Listen, listens
 from netlodge.config.loading import Loaded
-from netlodge.config.settings import Settings
 from netlodge.net.generation import Timeouts
 from netlodge.net.lifeline import Lifeline
 from netlodge.net.service import MAX_WORKERS
@@ -36,7 +36,8 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARN
 def run(loaded: Loaded, *, reload: Callable[[], Loaded]) -> int:
     """Run a lodge until it is told to end; return the exit code.
 
-    `reload` reads the settings again, from the same sources. Raises `NetlodgeError` if nothing could be started.
+    `reload` reads the settings again, from the same sources. Raises `NetlodgeError` if nothing was started: an address that cannot be
+    bound, a data folder in use, a user that cannot be become.
     """
     logging.basicConfig(
         stream=sys.stderr, level=_LEVELS[loaded.settings.log.level], format="%(asctime)s %(levelname)s %(message)s"
@@ -62,21 +63,19 @@ class Lodge:
                 logger.warning("%s", warning)
         self._loaded = None  # from the second time on it is a reload
         self._generation += 1
-        return LodgePlan(loaded, self._shared, self._generation)
+        self._shared.series.lodge.generation.set(self._generation)
+        return LodgePlan(loaded, self._shared)
 
 
 class LodgePlan:
     """Implements `net.service.Plan` for one reading of the settings."""
 
-    def __init__(self, loaded: Loaded, shared: Shared, generation: int) -> None:
+    def __init__(self, loaded: Loaded, shared: Shared) -> None:
         self._settings = loaded.settings
         self._source = loaded.source
         self._shared = shared
-        self._generation = generation
-        self._listens = [listen for listen in listens(loaded.settings) if listen.door in loaded.doors]
-        self._addresses = {
-            endpoint: listen for listen in self._listens for endpoint in _endpoints(listen, loaded.settings)
-        }
+        self._has_lost_workers = False
+        self._addresses = endpoints_of(loaded)
 
     @property
     def endpoints(self) -> Sequence[Endpoint]:
@@ -111,31 +110,19 @@ class LodgePlan:
     def run_worker(
         self, slot: int, index: int, sockets: Mapping[Endpoint, list[socket.socket]], lifeline: Lifeline
     ) -> int:
-        self._shared.announced = self._listens
+        self._shared.announced = tuple(dict.fromkeys(self._addresses.values()))
+        if self._has_lost_workers:
+            self._shared.series.lodge.worker_restarts.add()
         furnish = partial(LodgeRooms, self._settings, self._addresses, slot, self._shared)
-        return run_worker(Worker(furnish, sockets, lifeline), uvloop.new_event_loop)
+        make_loop = uvloop.new_event_loop if self._settings.event_loop == "uvloop" else asyncio.new_event_loop
+        return run_worker(Worker(furnish, sockets, lifeline), make_loop)
 
     def announce(self, bound: Mapping[Endpoint, Sequence[socket.socket]]) -> None:
         click.echo(welcome(self._settings, self._source, self._addresses, bound))
 
     def worker_ended(self, slot: int) -> None:
+        self._has_lost_workers = True  # whoever is forked from now on replaces one
         self._shared.forget_worker(slot)
-
-
-def _endpoints(listen: Listen, settings: Settings) -> list[Endpoint]:
-    address = listen.address
-    if address.is_unix:
-        return [Endpoint.unix(address.path, listen.key)]
-    # What nobody asked for may be missing: the defaults listen on ::1, and a machine may have no IPv6.
-    is_optional = address.host == "::1" and _is_default(listen, settings)
-    endpoints = [Endpoint.tcp(address.host, address.port, listen.key, is_optional=is_optional)]
-    if listen.has_datagrams:
-        endpoints.append(Endpoint.udp(address.host, address.port, listen.key, is_optional=is_optional))
-    return endpoints
-
-
-def _is_default(listen: Listen, settings: Settings) -> bool:
-    return any(other.path == listen.path and other.address == listen.address for other in listens(Settings()))
 
 
 def _raise_descriptor_limit() -> None:

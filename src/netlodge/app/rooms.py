@@ -31,7 +31,7 @@ from netlodge.lines.datagrams import LineDatagrams
 from netlodge.lines.services import SERVICES
 from netlodge.lines.session import LineLimits, LineSession, refuse
 from netlodge.net.connection import StreamConnection
-from netlodge.net.datagram import DatagramCounters, DatagramDoor
+from netlodge.net.datagram import CHATTERING_PORTS, DatagramCounters, DatagramDoor
 from netlodge.net.listener import DoorCounters, DoorLimits, StreamDoor
 from netlodge.net.sockets import Endpoint, bind
 from netlodge.observe.access_log import AccessLog
@@ -84,6 +84,10 @@ class LodgeRooms:
             else None,
             ring=self._ring,
             failures=series.observer.failures,
+        )
+        # Two line services that were made to talk to each other by a forged datagram would never stop.
+        self._line_ports = frozenset(
+            listen.address.port for listen in addresses.values() if listen.service in LINE_SERVICES
         )
         self._by_name: dict[tuple[str, str], Door] = {}
         self.doors: dict[Endpoint, Door] = {
@@ -205,7 +209,10 @@ class LodgeRooms:
         )
         series = self._shared.series.datagrams[name]
         return DatagramDoor(
-            name, service, counters=DatagramCounters(series.received, series.answered, series.dropped, series.defects)
+            name,
+            service,
+            counters=DatagramCounters(series.received, series.answered, series.dropped, series.defects),
+            unanswered_ports=CHATTERING_PORTS | self._line_ports,
         )
 
     def _dashboard(self) -> Dashboard:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from netlodge.config import settings as config
 from netlodge.core.contracts import Clock
 from netlodge.http.handlers.error_pages import ErrorPages
@@ -19,15 +21,15 @@ _ALL_PATHS = PathPattern("*")
 
 
 def web_handler(web: config.Web, limits: config.Limits, clock: Clock) -> Handler:
-    """`ServerMethods -> Router -> (per route) ErrorPages -> FieldRules -> Files | Redirect | Respond`."""
+    """`ServerMethods -> Router -> (per site) ErrorPages -> FieldRules -> Routes -> FieldRules -> Files | Redirect | Respond`."""
     sites = []
     for site in web.site:
         media_types = MediaTypes(site.media_types)
         routes = tuple(
-            Route(route.path, _dressed(_answering(route, limits, media_types, clock), route, site, media_types))
+            Route(route.path, _with_fields(_answering(route, limits, media_types, clock), route))
             for route in site.routes
         )
-        sites.append(Site(site.hosts, routes))
+        sites.append(Site(site.hosts, routes, partial(_dressed, site=site, media_types=media_types)))
     return ServerMethods(Router(sites), trace=web.trace)
 
 
@@ -50,11 +52,15 @@ def _answering(route: config.Route, limits: config.Limits, media_types: MediaTyp
     return Respond(route.status or 200, route.respond or "")
 
 
-def _dressed(handler: Handler, route: config.Route, site: config.Site, media_types: MediaTypes) -> Handler:
-    """`handler` with the fields of its site and its own, and with the site's error pages."""
+def _with_fields(handler: Handler, route: config.Route) -> Handler:
+    """`handler` with the fields of its route, which go before those of the site."""
+    own = _fields(route.cache_control, route.fields)
+    return FieldRules(handler, [FieldRule(_ALL_PATHS, own)]) if own else handler
+
+
+def _dressed(handler: Handler, *, site: config.Site, media_types: MediaTypes) -> Handler:
+    """All routes of a site, with its fields by path and its error pages."""
     rules = [FieldRule(PathPattern(rule.path), _fields(rule.cache_control, rule.set)) for rule in site.fields]
-    if own := _fields(route.cache_control, route.fields):
-        rules.append(FieldRule(_ALL_PATHS, own))
     if rules:
         handler = FieldRules(handler, rules)
     return ErrorPages(handler, site.error_pages, media_types=media_types) if site.error_pages else handler

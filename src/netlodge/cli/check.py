@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import errno
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import click
 
-from netlodge.config.doors import Listen, listens
-from netlodge.config.errors import Problem, SettingsError
+from netlodge.app.addresses import endpoints_of
+from netlodge.cli.errors import NothingStartedError
+from netlodge.config.doors import listens
 from netlodge.config.loading import Loaded, Sources, load
-from netlodge.config.schema import to_toml
+from netlodge.net.sockets import BindError, bind
 
 _EPILOG: Final = """\
 \b
@@ -39,7 +38,7 @@ def command(file: Path | None, overrides: tuple[str, ...], *, bind: bool) -> Non
     if bind:
         problems = list(_try_addresses(loaded))
         if problems:
-            raise SettingsError(problems)
+            raise NothingStartedError("\n".join(problems))
     for warning in loaded.warnings:
         click.echo(f"Warning: {warning}", err=True)
     subject = f"{loaded.label} is valid" if loaded.source else "There is no settings file; the defaults are valid"
@@ -53,40 +52,13 @@ def _count(number: int, noun: str, ending: str = "s") -> str:
     return f"{number} {noun}{'' if number == 1 else ending}"
 
 
-def _try_addresses(loaded: Loaded) -> Iterator[Problem]:
-    for listen in listens(loaded.settings):
-        if listen.address.is_unix:
+def _try_addresses(loaded: Loaded) -> Iterator[str]:
+    """A sentence for each address that nothing can listen on now. What is bound is let go of at once."""
+    for endpoint in endpoints_of(loaded):
+        if endpoint.path:
             continue  # bound by making the file, which replaces what a lodge that crashed has left
-        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM) if listen.has_datagrams else (socket.SOCK_STREAM,):
-            reason = _try_bind(listen, kind)
-            if reason:
-                transport = "UDP" if kind == socket.SOCK_DGRAM else "TCP"
-                yield Problem("", listen.key, to_toml(listen.address), f"cannot be bound on {transport}: {reason}")
-
-
-def _try_bind(listen: Listen, kind: socket.SocketKind) -> str:
-    """Why nothing can listen there; empty if something can. Without SO_REUSEPORT, so that a lodge that runs is noticed too."""
-    family = socket.AF_INET6 if ":" in listen.address.host else socket.AF_INET
-    try:
-        with socket.socket(family, kind) as probe:
-            if kind == socket.SOCK_STREAM:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            # getaddrinfo reads the scope of a link-local address, fe80::1%eth0.
-            found = socket.getaddrinfo(
-                listen.address.host, listen.address.port, family, kind, flags=socket.AI_NUMERICHOST
-            )
-            probe.bind(found[0][4])
-            if kind == socket.SOCK_STREAM:
-                probe.listen(1)
-    except OSError as error:
-        match error.errno:
-            case errno.EADDRINUSE:
-                return "something listens there already"
-            case errno.EADDRNOTAVAIL:
-                return "this machine has no such address"
-            case errno.EACCES:
-                return "ports below 1024 need privileges"
-        return (error.strerror or str(error)).lower()
-    return ""
+        try:
+            for sock in bind(endpoint, 1):
+                sock.close()
+        except BindError as error:
+            yield str(error)

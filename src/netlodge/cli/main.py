@@ -1,6 +1,7 @@
 """The command `netlodge`: a table of its subcommands, each imported only when it is called, so that `netlodge talk` starts at once.
 
-Exit codes: 0 all went well; 1 a failure while running; 2 settings or usage that nothing was started with.
+Exit codes: 0 all went well; 1 a failure while running; 2 settings, usage or addresses that nothing was started with; 3 there is no
+running lodge.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import IO, Any, Final
 import click
 
 from netlodge import __version__
+from netlodge.cli.errors import NothingStartedError
 from netlodge.config.errors import SettingsError
 from netlodge.core.errors import NetlodgeError
 
@@ -35,7 +37,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
 
 _EPILOG: Final = """\
 \b
-Exit codes: 0 all went well, 1 a failure while running, 2 settings or usage.
+Exit codes: 0 all went well; 1 a failure while running; 2 settings, usage or an address in use: nothing was started;
+3 no lodge runs there. Commands that have more say so in their own help.
 
 \b
 Examples:
@@ -92,7 +95,7 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except SettingsError as error:
+        except (SettingsError, NothingStartedError) as error:
             raise _Mistake(str(error)) from error
         except NetlodgeError as error:
             raise _Failure(str(error)) from error

@@ -9,7 +9,9 @@ from typing import Final
 import click
 
 from netlodge.cli.data_folder import prepare
+from netlodge.cli.errors import NothingStartedError
 from netlodge.config.loading import Loaded, Sources, load
+from netlodge.core.errors import NetlodgeError
 
 _EPILOG: Final = """\
 \b
@@ -23,7 +25,7 @@ Examples:
 \b
 The settings file is the one after --config, else ./netlodge.toml, else netlodge.toml in the data folder.
 Signals: HUP reads the settings again, USR1 opens the logs anew, TERM finishes what was begun, TERM twice ends at once.
-Exit codes: 0 stopped as asked, 1 a failure while running, 2 settings or usage: nothing was started.
+Exit codes: 0 stopped as asked; 1 a failure while running; 2 settings, usage or an address in use: nothing was started.
 """
 
 
@@ -84,6 +86,10 @@ def command(
         return load(sources)
 
     # Imported here so that help and mistakes in the settings do not wait for the whole server to load.
-    from netlodge.app import run
+    from netlodge.app.lodge import run
 
-    ctx.exit(run(loaded, reload=reload))
+    try:
+        code = run(loaded, reload=reload)
+    except NetlodgeError as error:
+        raise NothingStartedError(str(error)) from error
+    ctx.exit(code)

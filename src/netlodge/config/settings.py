@@ -162,6 +162,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             precedent="nginx `worker_processes` auto.",
         ),
     ] = "auto"
+    event_loop: Annotated[
+        Literal["uvloop", "asyncio"],
+        doc("Event loop of the workers. `asyncio` is Python's own: slower, for where uvloop cannot be had or to compare."),
+    ] = "uvloop"
     user: Annotated[
         str,
         doc(

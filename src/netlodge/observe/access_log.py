@@ -17,8 +17,8 @@ from typing import Final, Literal
 
 from netlodge.core.contracts import Counter
 from netlodge.core.errors import NetlodgeError
-from netlodge.core.records import Entry, HttpRecord, LineRecord, Record
-from netlodge.observe.escaping import escape_for_log, octets, to_json
+from netlodge.core.records import Entry, HttpRecord, LineRecord
+from netlodge.observe.escaping import escape_for_log, is_plain, octets, to_json
 
 Format = Literal["combined", "json"]
 
@@ -167,6 +167,8 @@ class AccessLog:
 class _CombinedLines:
     """`host - user [time] "request line" status octets "referer" "user agent"`; line services have no place in this format."""
 
+    name: Final = "combined"
+
     def __init__(self) -> None:
         self._second = -1
         self._stamp = ""
@@ -177,36 +179,42 @@ class _CombinedLines:
             self._stamp = local_time(second)
         return self._stamp
 
-    def line(self, stamp: str, host: str, record: Record) -> str:
-        if type(record) is not HttpRecord:
-            return ""
-        tails = record.log_tails
-        if tails is None or (tail := tails.get("combined")) is None:
-            tail = _keep_tail(record, "combined", _combined_tail(record))
+    def tail(self, record: HttpRecord) -> str:
+        return _combined_tail(record)
+
+    def line(self, stamp: str, host: str, record: HttpRecord, tail: str) -> str:
         user = escape_for_log(record.user).replace(" ", "\\x20") if record.user else "-"
         return f"{host} - {user} [{stamp}] {tail}"
+
+    def sentence(self, stamp: str, host: str, record: LineRecord) -> str:
+        return ""
 
 
 class _JsonLines:
     """One object for each entry, line services included."""
 
+    name: Final = "json"
+
     def stamp(self, wall: float) -> str:
         return utc_time(wall)
 
-    def line(self, stamp: str, host: str, record: Record) -> str:
-        if isinstance(record, LineRecord):
-            tail = _json_line_tail(record)
-        elif (tails := record.log_tails) is None or (tail := tails.get("json", "")) == "":
-            tail = _keep_tail(record, "json", _json_http_tail(record))
+    def tail(self, record: HttpRecord) -> str:
+        return _json_http_tail(record)
+
+    def line(self, stamp: str, host: str, record: HttpRecord, tail: str) -> str:
         return f'{{"time":"{stamp}","peer":"{host}",{tail}'
+
+    def sentence(self, stamp: str, host: str, record: LineRecord) -> str:
+        return f'{{"time":"{stamp}","peer":"{host}",{_json_line_tail(record)}'
 
 
 def _render(entries: Sequence[Entry], lines: _CombinedLines | _JsonLines) -> bytes:
     """A hot answer makes many equal lines: its record is shared, and the wall clock stands still from tick to tick. So each is made
-    once, and found again by host and record."""
+    once, and found again by host and record; the first time that a record is seen, nothing is looked for."""
+    name = lines.name
     rendered: list[str] = []
     add = rendered.append
-    known: dict[tuple[str, Record], str] = {}
+    known: dict[tuple[str, HttpRecord], str] = {}
     last_wall, last_host, last_record = -1.0, "", None
     stamp = line = ""
     for wall, peer, record in entries:
@@ -216,27 +224,26 @@ def _render(entries: Sequence[Entry], lines: _CombinedLines | _JsonLines) -> byt
                 stamp = lines.stamp(wall)
                 known.clear()
             last_wall, last_host, last_record = wall, host, record
-            key = (host, record)
-            if key in known:
+            if isinstance(record, LineRecord):
+                line = lines.sentence(stamp, host, record)
+            elif (tails := record.log_tails) is None or name not in tails:
+                tail = lines.tail(record)
+                record.log_tails = {name: tail} if tails is None else tails | {name: tail}
+                line = lines.line(stamp, host, record, tail)
+            elif (key := (host, record)) in known:
                 line = known[key]
             else:
-                known[key] = line = lines.line(stamp, host, record)
+                known[key] = line = lines.line(stamp, host, record, tails[name])
         add(line)
     return "".join(rendered).encode("ascii", "backslashreplace")
 
 
-def _keep_tail(record: HttpRecord, format_name: str, tail: str) -> str:
-    if record.log_tails is None:
-        record.log_tails = {}
-    record.log_tails[format_name] = tail
-    return tail
-
-
 def _combined_tail(record: HttpRecord) -> str:
-    request_line = escape_for_log(_request_line(record)) or "-"
-    referer = escape_for_log(record.referer) or "-"
-    user_agent = escape_for_log(record.user_agent) or "-"
-    return f'"{request_line}" {record.status:03} {record.sent} "{referer}" "{user_agent}"\n'
+    request_line, referer, user_agent = _request_line(record), record.referer, record.user_agent
+    # Nearly always there is nothing to escape in any of the three.
+    if not is_plain(f"{request_line}{referer}{user_agent}"):
+        request_line, referer, user_agent = map(escape_for_log, (request_line, referer, user_agent))
+    return f'"{request_line or "-"}" {record.status:03} {record.sent} "{referer or "-"}" "{user_agent or "-"}"\n'
 
 
 def _request_line(record: HttpRecord) -> str:

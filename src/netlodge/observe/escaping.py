@@ -24,9 +24,14 @@ def octets(text: str) -> bytes:
         return text.encode("utf-8", "surrogatepass")
 
 
+def is_plain(text: str) -> bool:
+    """Whether the text stands in a log line as it is."""
+    return text.isascii() and text.isprintable() and '"' not in text and "\\" not in text
+
+
 def escape_for_log(text: str) -> str:
     r"""`text` as it stands between the quotes of a log line: controls, quotes, backslashes and octets >= 0x7f as `\xHH`."""
-    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+    if is_plain(text):
         return text
     return octets(text).decode("latin-1").translate(_LOG_TABLE)
 

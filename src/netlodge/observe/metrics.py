@@ -93,29 +93,37 @@ class Gauge(_Series):
 
 
 class Histogram(_Series):
-    """How often a duration fell into which bucket: one cell per bucket, one for what is beyond, one for the sum in microseconds."""
+    """How often a duration fell into which bucket: one cell per bucket, one for what is beyond, one for the sum in microseconds.
 
-    __slots__ = ("bounds", "width")
+    What is noted is kept in the process until `flush`, which writes the cells once for many.
+    """
+
+    __slots__ = ("_noted", "_seconds", "bounds", "width")
     kind: Kind = "histogram"
 
-    def __init__(
-        self,
-        row: memoryview[int],
-        cell: int,
-        name: str,
-        help_text: str,
-        labels: Labels,
-        spec: _Spec,
-    ) -> None:
+    def __init__(self, row: memoryview[int], cell: int, name: str, help_text: str, labels: Labels, spec: _Spec) -> None:
         super().__init__(row, cell, name, help_text, labels, spec)
         self.bounds = spec.bounds
         self.width = len(spec.bounds) + 2
+        self._noted = [0] * (len(spec.bounds) + 1)
+        self._seconds = 0.0
 
-    def observe(self, seconds: float, times: int = 1) -> None:
+    def note(self, seconds: float, times: int = 1) -> None:
         """Note `times` events that took `seconds` each. A bucket's bound belongs to it (`le`: less or equal)."""
+        self._noted[bisect_left(self.bounds, seconds)] += times
+        self._seconds += seconds * times
+
+    def flush(self) -> None:
+        """Add what was noted to this worker's row."""
         row = self.row
-        row[self.cell + bisect_left(self.bounds, seconds)] += times
-        row[self.cell + len(self.bounds) + 1] += int(seconds * _MICROSECONDS) * times
+        for place, times in enumerate(self._noted):
+            if times:
+                row[self.cell + place] += times
+                self._noted[place] = 0
+        # What is less than a microsecond waits for more.
+        microseconds = int(self._seconds * _MICROSECONDS)
+        row[self.cell + len(self.bounds) + 1] += microseconds
+        self._seconds -= microseconds / _MICROSECONDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,8 +53,9 @@ _NO_NAME: Final = re.compile(r"[^a-z0-9-]")
 _USERINFO: Final = re.compile(r"//[^/?#\s\"<>]*@")
 _AUTHORITY_USERINFO: Final = re.compile(r"\A[^/?#\s]*@")
 _PARAMETER: Final = re.compile(r"(\A|[?&;#])([^?=&;#\s\"<>]*)=([^&;#\s\"<>]+)")
-_JSON_MEMBER: Final = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:\s*)"((?:[^"\\]|\\.)*)("|\Z)')
-_FORM_PART: Final = re.compile(r'(\bname="([^"\r\n]*)"[^\r\n]*(?:\r\n[^\r\n]+)*\r\n\r\n)(.*?)(?=\r\n--|\Z)', re.DOTALL)
+# A name is bounded, or a body of quotes and backslashes would be read again from each quote.
+_JSON_MEMBER: Final = re.compile(r'"((?:[^"\\]|\\.){1,100})"(\s*:\s*)"((?:[^"\\]|\\.|\\\Z)*)("|\Z)', re.DOTALL)
+_PART_NAME: Final = re.compile(r'\bname="([^"\r\n]*)"')
 
 
 def redact(record: Record) -> Record:
@@ -121,7 +122,7 @@ def redact_body(body: bytes) -> bytes:
     says. Octets that are neither stay as they are."""
     text = body.decode("latin-1")
     text = _JSON_MEMBER.sub(_redact_member, text)
-    text = _FORM_PART.sub(_redact_part, text)
+    text = _redact_parts(text)
     return _redact_parameters(text).encode("latin-1")
 
 
@@ -146,5 +147,16 @@ def _redact_member(match: re.Match[str]) -> str:
     return f'"{name}"{colon}"{REDACTED}{end}' if names_secret(name) else match[0]
 
 
-def _redact_part(match: re.Match[str]) -> str:
-    return f"{match[1]}{REDACTED}" if names_secret(match[2]) else match[0]
+def _redact_parts(text: str) -> str:
+    """The parts of multipart/form-data (RFC 7578): after an empty line stands the value of what was named before it."""
+    pieces = text.split("\r\n\r\n")
+    is_secret = False
+    for place in range(1, len(pieces)):
+        if not is_secret:
+            names = _PART_NAME.findall(pieces[place - 1])
+            is_secret = bool(names) and names_secret(names[-1])
+        if is_secret:
+            _, delimiter, after = pieces[place].partition("\r\n--")
+            pieces[place] = REDACTED + delimiter + after
+            is_secret = not delimiter
+    return "\r\n\r\n".join(pieces)

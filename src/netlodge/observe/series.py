@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from netlodge.core.records import HttpRecord, LineRecord, Record
@@ -38,9 +38,9 @@ TRANSPORTS: Final = ("tcp", "udp")
 class HttpSeries:
     """What the HTTP exchanges of one door add up to."""
 
-    __slots__ = ("_bad", "_duration", "_incomplete", "_recalled", "_received", "_requests", "_sent")
-
     def __init__(self, registry: Registry, door: str) -> None:
+        self._times: dict[tuple[str, int], int] = {}
+        self._received_now = self._sent_now = self._recalled_now = 0
         self._requests = {
             (method, status_class): registry.counter(
                 "netlodge_http_requests_total",
@@ -90,27 +90,37 @@ class HttpSeries:
         }
 
     def count(self, record: HttpRecord, times: int) -> None:
-        """Count `times` exchanges that were all like this record. Whatever stands in the record, nothing is raised."""
-        status_class = record.status // 100
-        requests = self._requests
-        counter = (
-            requests.get((record.method, status_class))
-            or requests[
-                record.method if record.method in METHODS else OTHER, status_class if 0 <= status_class <= 5 else 0
-            ]
-        )
-        counter.add(times)
-        if record.received:
-            self._received.add(record.received * times)
-        self._sent.add(record.sent * times)
+        """Count `times` exchanges that were all like this record, in numbers of this process: `flush` makes them seen. Whatever
+        stands in the record, nothing is raised."""
+        key = (record.method, record.status)
+        self._times[key] = self._times.get(key, 0) + times
+        self._received_now += record.received * times
+        self._sent_now += record.sent * times
         if record.is_recalled:
-            self._recalled.add(times)
-        self._duration.observe(record.elapsed, times)
+            self._recalled_now += times
+        self._duration.note(record.elapsed, times)
         if record.outcome != "complete":
             if record.outcome == "refused":
                 (self._bad.get(record.status) or self._bad[OTHER]).add(times)
             elif record.outcome in self._incomplete:
                 self._incomplete[record.outcome].add(times)
+
+    def flush(self) -> None:
+        """Add what was counted to the shared numbers. A cell there costs as much as several numbers of Python's, so it is done
+        once for a batch."""
+        if not self._times:
+            return
+        for (method, status), times in self._times.items():
+            status_class = status // 100
+            self._requests[method if method in METHODS else OTHER, status_class if 0 <= status_class <= 5 else 0].add(
+                times
+            )
+        self._times.clear()
+        self._received.add(self._received_now)
+        self._sent.add(self._sent_now)
+        self._recalled.add(self._recalled_now)
+        self._received_now = self._sent_now = self._recalled_now = 0
+        self._duration.flush()
 
 
 class LineSeries:
@@ -169,12 +179,15 @@ class ExchangeSeries:
         self._http = {door: HttpSeries(registry, door) for door in (*http_doors, OTHER)}
         self._lines = {door: LineSeries(registry, door) for door in (*line_doors, OTHER)}
 
-    def count(self, record: Record, times: int) -> None:
-        """Count `times` exchanges of this record."""
-        if isinstance(record, HttpRecord):
-            (self._http.get(record.door) or self._http[OTHER]).count(record, times)
-        else:
-            (self._lines.get(record.door) or self._lines[OTHER]).count(record, times)
+    def count(self, batch: Mapping[Record, int]) -> None:
+        """Count the exchanges of a batch: how often each record stood in it."""
+        for record, times in batch.items():
+            if isinstance(record, HttpRecord):
+                (self._http.get(record.door) or self._http[OTHER]).count(record, times)
+            else:
+                (self._lines.get(record.door) or self._lines[OTHER]).count(record, times)
+        for series in self._http.values():
+            series.flush()
 
 
 class ConnectionSeries:
@@ -209,7 +222,11 @@ class DatagramSeries:
         self.defects = _defects(registry, door)
         self._dropped = {
             loss: registry.counter(
-                "netlodge_datagrams_dropped_total", "Datagrams dropped, by reason.", is_sparse=True, door=door, reason=loss
+                "netlodge_datagrams_dropped_total",
+                "Datagrams dropped, by reason.",
+                is_sparse=True,
+                door=door,
+                reason=loss,
             )
             for loss in (*self.LOSSES, OTHER)
         }
@@ -221,7 +238,10 @@ class DatagramSeries:
 
 def _defects(registry: Registry, door: str) -> Counter:
     return registry.counter(
-        "netlodge_defects_total", "Exceptions that no one foresaw; each cost one connection or datagram.", is_sparse=True, door=door
+        "netlodge_defects_total",
+        "Exceptions that no one foresaw; each cost one connection or datagram.",
+        is_sparse=True,
+        door=door,
     )
 
 

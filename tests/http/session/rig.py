@@ -76,7 +76,12 @@ class Rig:
 
             async def fixed(request: Request) -> Response:
                 return Response(
-                    response.status, response.fields.copy(), response.body, response.trailers, response.remember, response.takeover
+                    response.status,
+                    response.fields.copy(),
+                    response.body,
+                    response.trailers,
+                    response.remember,
+                    response.takeover,
                 )
 
             self.handler.acts[path] = fixed

@@ -548,7 +548,7 @@ async def test_a_stream_waits_for_a_slow_client_and_is_closed_when_it_leaves() -
 
 
 @on_loop
-async def test_a_stream_that_breaks_is_seen_to_break(caplog: pytest.LogCaptureFixture | None = None) -> None:
+async def test_a_stream_that_breaks_is_seen_to_break() -> None:
     rig = Rig()
 
     async def breaking() -> AsyncIterator[bytes]:

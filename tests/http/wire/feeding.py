@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from netlodge.http.message import Fields, MessageError
 from netlodge.http.wire.h1 import (
@@ -50,14 +50,12 @@ def client(request: RequestHead | None = None) -> Http1Codec:
     return codec
 
 
-def take(codec: Http1Codec) -> list[Event]:
-    """All events that are there."""
-    events: list[Event] = []
+def events_of(codec: Http1Codec) -> Iterator[Event]:
+    """All events that are there, one by one."""
     while not isinstance(event := codec.next_event(), Pause):
-        events.append(event)
+        yield event
         if isinstance(event, ConnectionClosed):
-            break
-    return events
+            return
 
 
 def feed(codec: Http1Codec, segments: Iterable[bytes], *, eof: bool = False) -> list[Event]:
@@ -65,10 +63,10 @@ def feed(codec: Http1Codec, segments: Iterable[bytes], *, eof: bool = False) -> 
     events: list[Event] = []
     for segment in segments:
         codec.receive_data(segment)
-        events += take(codec)
+        events += events_of(codec)
     if eof:
         codec.receive_eof()
-        events += take(codec)
+        events += events_of(codec)
     return joined(events)
 
 
@@ -82,7 +80,9 @@ def joined(events: Iterable[Event]) -> list[Event]:
     return result
 
 
-def outcome(codec: Http1Codec, segments: Iterable[bytes], *, eof: bool = False) -> tuple[list[Event], MessageError | None]:
+def outcome(
+    codec: Http1Codec, segments: Iterable[bytes], *, eof: bool = False
+) -> tuple[list[Event], MessageError | None]:
     """The events, and the error that ended them. A server answers each request, so that the next can be read."""
     events: list[Event] = []
     try:
@@ -92,7 +92,8 @@ def outcome(codec: Http1Codec, segments: Iterable[bytes], *, eof: bool = False) 
             elif eof:
                 codec.receive_eof()
             while True:
-                events += take(codec)
+                for event in events_of(codec):
+                    events.append(event)  # noqa: PERF402  what came before an error stays
                 if codec.our_state is not State.IDLE or codec.their_state is not State.DONE:
                     break
                 codec.send(ResponseHead(204))

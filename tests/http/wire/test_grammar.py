@@ -8,6 +8,11 @@ from netlodge.http.message import MessageError, TargetForm
 from netlodge.http.wire import grammar
 from netlodge.http.wire.memo import HeadMemo
 
+NO_AUTHORITIES = [
+    "", ":", ":80", "a:b", "a:0", "a:65536", "a:123456", "a:-1", "a:\u0661", "a@b", "a/b", "a b", "a,b", "a%",
+    "a%g0", "a\\b", "[", "[]", "[::1", "::1", "[::1]a", "[1]", "[a]", "[::1%25a]", "[v1.a]", "[1.2.3.4]",
+    "[::1]:0", "a\n", "\u00e9", "a#", "a?",
+]  # fmt: skip
 TCHARS = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
@@ -62,8 +67,7 @@ def test_an_authority_is_a_host_and_perhaps_a_port(text: str, host: str, port: i
 
 @pytest.mark.parametrize(
     "text",
-    ["", ":", ":80", "a:b", "a:0", "a:65536", "a:123456", "a:-1", "a:\u0661", "a@b", "a/b", "a b", "a,b", "a%", "a%g0", "a\\b"]
-    + ["[", "[]", "[::1", "::1", "[::1]a", "[1]", "[a]", "[::1%25a]", "[v1.a]", "[1.2.3.4]", "[::1]:0", "a\n", "\u00e9", "a#", "a?"],
+    NO_AUTHORITIES,
 )
 def test_what_is_no_authority(text: str) -> None:
     with pytest.raises(MessageError) as caught:
@@ -102,7 +106,13 @@ def test_visible_characters_of_a_target(code: int) -> None:
 
 @pytest.mark.parametrize("code", [*range(0x21), *range(0x7F, 0x100), 0x212A])
 def test_other_characters_of_a_target(code: int) -> None:
-    for target in (f"/{chr(code)}", f"/?{chr(code)}", f"http://a/{chr(code)}", f"http://a{chr(code)}/", f"{chr(code)}/"):
+    for target in (
+        f"/{chr(code)}",
+        f"/?{chr(code)}",
+        f"http://a/{chr(code)}",
+        f"http://a{chr(code)}/",
+        f"{chr(code)}/",
+    ):
         with pytest.raises(MessageError):
             grammar.parse_target("GET", target)
 
@@ -143,7 +153,9 @@ def test_a_memo_says_what_the_grammar_says() -> None:
 
 def test_a_memo_keeps_nothing_that_says_who_somebody_is() -> None:
     memo = HeadMemo()
-    memo.parse_field_lines(["Cookie: secret", "Authorization: secret", "Proxy-Authorization: secret", "X-Token: secret"])
+    memo.parse_field_lines(
+        ["Cookie: secret", "Authorization: secret", "Proxy-Authorization: secret", "X-Token: secret"]
+    )
     memo.parse_field_lines(["User-Agent: " + "secret" * 100])
     with pytest.raises(MessageError):
         memo.parse_authority("secret:secret")

@@ -506,7 +506,9 @@ def test_an_exchange_may_be_answered_elsewhere() -> None:
     assert head.target == "/2"
 
 
-@pytest.mark.parametrize("octets", [request(b"Connection: close"), request(b"Content-Length: 1"), b"", b"GET / HTTP/1.0\r\n\r\n"])
+@pytest.mark.parametrize(
+    "octets", [request(b"Connection: close"), request(b"Content-Length: 1"), b"", b"GET / HTTP/1.0\r\n\r\n"]
+)
 def test_what_cannot_be_answered_elsewhere(octets: bytes) -> None:
     codec = server()
     feed(codec, [octets])

@@ -51,8 +51,7 @@ def test_after_the_refusal_nothing_is_read_and_one_answer_closes(case: Malformed
 
 
 @pytest.mark.parametrize("case", MALFORMED_REQUESTS, ids=label)
-def test_the_fault_is_the_one_that_is_named(case: Malformed) -> None:
-    """Without its fault the message would pass: the codec takes a well-formed request between two of them."""
+def test_a_malformed_request_is_refused_after_a_good_one(case: Malformed) -> None:
     events, error = outcome(server(), [request(), case.octets])
     assert isinstance(events[0], RequestHead)
     assert error is not None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from itertools import pairwise
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,7 +28,7 @@ from tests.http.wire.feeding import LIMITS, client, feed, joined, outcome, serve
 
 TOKEN = st.text("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz", min_size=1, max_size=12)
 VALUE = st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_characters="\x7f"), max_size=20).map(
-    lambda text: "".join(c for c in text if c not in "\x80" or c).strip(" \t")
+    lambda text: text.strip(" \t")
 )
 RESERVED = {"host", "connection", "content-length", "transfer-encoding", "upgrade", "keep-alive"}
 FIELDS = st.lists(st.tuples(TOKEN.filter(lambda name: name not in RESERVED), VALUE), max_size=8)
@@ -38,7 +41,7 @@ CUTS = st.lists(st.integers(0, 400), max_size=12)
 def cut(octets: bytes, cuts: list[int]) -> list[bytes]:
     """`octets` in segments that begin at the given places."""
     places = [0, *sorted({place % (len(octets) + 1) for place in cuts}), len(octets)]
-    return [octets[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return [octets[a:b] for a, b in pairwise(places)]
 
 
 def sent_message(codec: Http1Codec, head: Event, pieces: list[bytes], trailers: Fields | None) -> bytes:
@@ -52,14 +55,22 @@ def content(pieces: list[bytes]) -> list[Data]:
 
 @settings(max_examples=150, deadline=None)
 @given(
-    TOKEN.filter(lambda name: name != "connect"), PATH, FIELDS, PIECES, st.booleans(), st.none() | TRAILERS, CUTS, CUTS, st.data()
+    TOKEN.filter(lambda name: name != "connect"),
+    PATH,
+    FIELDS,
+    PIECES,
+    st.booleans(),
+    st.none() | TRAILERS,
+    CUTS,
+    CUTS,
+    st.data(),
 )
 def test_what_one_role_sends_the_other_reads(
     method: str,
     path: str,
     fields: list[tuple[str, str]],
     pieces: list[bytes],
-    is_chunked: bool,  # noqa: FBT001  Hypothesis passes it by place
+    is_chunked: bool,
     trailers: list[tuple[str, str]] | None,
     cuts: list[int],
     more_cuts: list[int],
@@ -105,7 +116,7 @@ WIRE = st.one_of(
 
 @settings(max_examples=500, deadline=None)
 @given(st.sampled_from(Role), WIRE, CUTS, st.booleans())
-def test_segmentation_does_not_change_what_is_read(role: Role, octets: bytes, cuts: list[int], eof: bool) -> None:  # noqa: FBT001
+def test_segmentation_does_not_change_what_is_read(role: Role, octets: bytes, cuts: list[int], eof: bool) -> None:
     """Nothing but `MessageError` is raised, and the events are the same however the octets arrive. (The words of a refusal may differ if
     there are several faults: the first to arrive is named.)"""
     outcomes = []
@@ -119,7 +130,9 @@ def test_segmentation_does_not_change_what_is_read(role: Role, octets: bytes, cu
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.integers(0, 1100), st.lists(st.tuples(st.text(max_size=5), st.text(max_size=5)), max_size=3), st.text(max_size=5))
+@given(
+    st.integers(0, 1100), st.lists(st.tuples(st.text(max_size=5), st.text(max_size=5)), max_size=3), st.text(max_size=5)
+)
 def test_no_head_holds_more_lines_than_it_should(status: int, fields: list[tuple[str, str]], reason: str) -> None:
     try:
         octets = render_head(status, fields, reason)
@@ -150,10 +163,8 @@ def test_the_grammar_raises_nothing_but_its_error(text: str) -> None:
         lambda text: grammar.parse_field_lines([text]),
         lambda text: grammar.parse_field_lines(["a: b", text], is_response=True),
     ):
-        try:
+        with suppress(MessageError):
             parse(text)
-        except MessageError as error:
-            assert error.detail
 
 
 def test_joining_keeps_what_it_joins() -> None:

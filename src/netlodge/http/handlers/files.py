@@ -104,12 +104,13 @@ class Files:
         try:
             # Keys of the memory are decoded paths: only what is spelt without escapes, in ASCII, is one as it stands.
             choice = self._memory.get(path) if "%" not in path and path.isascii() else None
-            if choice is None or not choice.holds():
+            if choice is not None and choice.holds():
+                choice.is_used = True
+            else:
                 found = await self._find(request, path)
                 if isinstance(found, Response):
                     return found
                 choice = found
-            choice.is_used = True
             return self._answers.answer(request, choice)
         except OSError as error:
             raise _http_error(error) from error
@@ -178,9 +179,10 @@ class Files:
 
     async def _fall_back(self, missing: bytes) -> Choice:
         kept = self._memory.get(_FALLBACK_KEY)
-        if kept is None or not kept.holds():
+        if kept is not None and kept.holds():
+            kept.is_used = True
+        else:
             kept = await self._choose(_FALLBACK_KEY, self._fallback)
-        kept.is_used = True
         return Choice(kept.version, (missing,), (("vary", "accept"),))
 
 
