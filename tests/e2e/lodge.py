@@ -228,6 +228,7 @@ class Lodge:
 
     @property
     def log_lines(self) -> list[str]:
-        """The access log so far."""
+        """The access log so far, without what `metric` asked."""
         path = self.data / "log" / "access.log"
-        return path.read_text().splitlines() if path.exists() else []
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [line for line in lines if '"GET /metrics HTTP' not in line]

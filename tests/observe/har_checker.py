@@ -13,7 +13,7 @@ _ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+(Z|[+-]\d\d:\d\d)")
 
 Number = (int, float)
 
-# name: (type, required)
+# Of each field: its type, and whether it must be there.
 LOG = {
     "version": (str, True),
     "creator": (dict, True),
@@ -107,7 +107,7 @@ def check(archive: Any) -> None:
     assert log["version"] == "1.2"
     _shape(log["creator"], CREATOR)
     started = [_check_entry(entry) for entry in log["entries"]]
-    # "sorted by startedDateTime (starting from the oldest) is preferred"
+    # The specification prefers entries sorted by their start, oldest first.
     assert started == sorted(started)
 
 
@@ -120,7 +120,7 @@ def _check_entry(entry: Any) -> datetime:
     timings = entry["timings"]
     for name in ("send", "wait", "receive"):
         assert timings[name] >= 0, f"{name} must be non-negative"
-    # "time ... is the sum of all timings available in the timings object (i.e. not including -1 values)"
+    # The specification: `time` is the sum of all timings that are available, so without those that are -1.
     parts = [value for name, value in timings.items() if name != "ssl" and value != -1]
     assert all(part >= 0 for part in parts)
     assert abs(sum(parts) - entry["time"]) < 0.001

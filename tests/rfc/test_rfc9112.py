@@ -513,6 +513,14 @@ def test_7_1_1_extensions_may_be_long_if_the_content_is() -> None:
     assert len(events) == 3
 
 
+def test_7_1_1_content_that_came_before_pays_for_no_extensions() -> None:
+    content = b"ffff\r\n" + b"x" * 0xFFFF + b"\r\n"
+    padded = (b"1;" + b"a" * 99 + b"\r\nx\r\n") * 170
+    assert refusal(server(), [request(b"Transfer-Encoding: chunked", body=content + padded)]).setting == (
+        "limits.chunk_extension_size"
+    )
+
+
 def test_7_1_2_trailers_are_kept_apart_from_the_head() -> None:
     body, trailers = read_chunks(b"1\r\na\r\n0\r\nX-Sum: 1\r\nx-sum:2 \r\n\r\n")
     assert (body, trailers) == (b"a", Fields([("x-sum", "1"), ("x-sum", "2")]))

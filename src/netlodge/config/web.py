@@ -54,8 +54,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     fallback: Annotated[
         str,
         doc(
-            "File within `files` that answers, with status 200, where a page is asked for and is not there: a name without an extension, or "
-            "any for which the client names `text/html`. For applications that do their own routing in the browser.",
+            "File within `files` that answers, with status 200, where a page is asked for that is not there. "
+            "A page is a name without an extension, or what the client asks for as `text/html`. For applications that do their own "
+            "routing in the browser.",
             example='"index.html"',
         ),
     ] = ""

@@ -25,7 +25,7 @@ from netlodge.observe.tap import Gap
 
 RESCAN_SECONDS: Final = 1.0
 
-PATIENCE_SECONDS: Final = 10.0
+ENDED_SECONDS: Final = 10.0
 """How long a lodge may have no worker that answers before it counts as ended: longer than a restart takes."""
 
 QUEUED_BATCHES: Final = 64
@@ -40,7 +40,7 @@ class _Piece(NamedTuple):
 
 
 class Follower:
-    """Iterate to get batches of exchanges, oldest first; empty ones too, about once a second, while nothing passes.
+    """Iterate to get batches of exchanges, oldest first; an empty one when nothing passed for `patience` seconds.
 
     `is_recent`: begin with what the rings hold. The iterator raises `NotRunningError` when no lodge runs or it ended,
     `NotPermittedError`, and `ControlError` when a worker refuses. `close` ends it from within the same thread.
@@ -52,11 +52,13 @@ class Follower:
         selection: Selection,
         *,
         is_recent: bool = False,
+        patience: float = RESCAN_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._run_folder = run_folder
         self._selection = selection
         self._is_recent = is_recent
+        self._patience = patience
         self._monotonic = monotonic
         self._queue: Queue[_Piece] = Queue(QUEUED_BATCHES)
         self._answers: dict[Path, tuple[Answer, Thread]] = {}
@@ -77,7 +79,7 @@ class Follower:
                 self._rescan(is_recent=True)
             if self._answers:
                 alive = now
-            elif now - alive >= PATIENCE_SECONDS:
+            elif now - alive >= ENDED_SECONDS:
                 raise NotRunningError(f"The lodge on {self._run_folder.parent} has ended.")
 
     def close(self) -> None:
@@ -92,7 +94,7 @@ class Follower:
     def _next_batch(self) -> list[Entry | Gap]:
         """What is there when something is, in the order of time; nothing if nothing came until the next look is due."""
         came: list[Entry | Gap] = []
-        wait: float | None = RESCAN_SECONDS
+        wait: float | None = self._patience
         with suppress(Empty):
             while True:
                 piece = self._queue.get(timeout=wait) if wait else self._queue.get_nowait()

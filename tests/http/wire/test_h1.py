@@ -417,6 +417,14 @@ def test_each_octet_of_a_head_is_searched_a_bounded_number_of_times() -> None:
     assert searched <= 5 * len(octets)
 
 
+def test_a_long_request_line_is_searched_once() -> None:
+    codec = server()
+    for octet in octet_by_octet(b"GET /" + b"a" * 300):
+        codec.receive_data(octet)
+        assert codec.next_event() is NEED_DATA
+        assert codec._searched_line == codec.buffered - 1
+
+
 def test_the_line_of_an_incomplete_head_is_checked_once() -> None:
     codec = server()
     codec.receive_data(b"GET / HTTP/1.1\r\nHost: a")

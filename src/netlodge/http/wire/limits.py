@@ -19,7 +19,7 @@ class WireLimits(NamedTuple):
     field_count: int = 100
     """Field lines in one section; 431 beyond. Apache: `LimitRequestFields` 100."""
     chunk_extension_size: int = 16_384
-    """The extensions of one chunk, and those of a whole message beyond one octet for each octet of content; 400 beyond. Go's
+    """The extensions of one chunk, and those of a run of chunks beyond one octet for each octet of their content; 400 beyond. Go's
     `net/http` counts in the same way: chunks that are signed one by one pass, however many, but not extensions in place of
     content."""
 

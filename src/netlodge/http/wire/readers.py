@@ -106,7 +106,7 @@ class ChunkedReader:
         self._is_trailing = False
         """True once the last chunk's size has come."""
         self._extension_octets = 0
-        """Octets of extensions so far beyond one for each octet of content."""
+        """Octets of extensions beyond one for each octet of content; content pays for those before it, not for those to come."""
 
     def read(self, buffer: ReceiveBuffer, has_ended: bool) -> Data | EndOfMessage | None:
         event = self._read(buffer)

@@ -82,11 +82,7 @@ IDLE, BODY, DONE, LAST, TUNNEL, CLOSED, BROKEN = State  # a module's name is fou
 TRANSITIONS: Final[dict[tuple[Role, State, Step], State]] = {
     # The client's stream.
     (Role.CLIENT, State.IDLE, Step.REQUEST): State.BODY,
-    (
-        Role.CLIENT,
-        State.IDLE,
-        Step.RETIRE,
-    ): State.LAST,  # answered without having asked: a timeout, or no request at all
+    (Role.CLIENT, State.IDLE, Step.RETIRE): State.LAST,  # answered without having asked
     (Role.CLIENT, State.IDLE, Step.CLOSE): State.CLOSED,
     (Role.CLIENT, State.IDLE, Step.FAIL): State.BROKEN,
     (Role.CLIENT, State.BODY, Step.DATA): State.BODY,
