@@ -46,7 +46,8 @@ tests: $(VENV)/.dev
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered
 
 fuzz: $(VENV)/.dev ## Feed the parsers FUZZ_COUNT made-up inputs each
-	FUZZ_COUNT=$(FUZZ_COUNT) $(BIN)/python -m tests.fuzz
+	@for target in $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.py))); do \
+		echo "$$target:" && $(BIN)/python -m tests.fuzz.$$target --count $(FUZZ_COUNT) || exit 1; done
 
 bench: $(VENV)/.bench ## Measure beside nginx and the others (ARGS: what `python -m bench` takes)
 	$(BIN)/python -m bench $(ARGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -445,17 +446,14 @@ def test_retiring_tells_every_session_and_takes_who_waits_at_the_door(run: Calla
             assert place.sessions[1].retired == [False, True]
             await asyncio.get_running_loop().sock_sendall(waiting, b"y")
             assert await asyncio.get_running_loop().sock_recv(waiting, 1) == b"y"
-            await until(lambda: refuses(place.port))
+            await until(lambda: not place.door._servers)
+            with socket.socket() as probe:
+                assert probe.connect_ex(("127.0.0.1", place.port)) == errno.ECONNREFUSED
             waiting.close()
             await end(writer)
             await until(lambda: place.door.is_empty)
 
     run(scenario())
-
-
-def refuses(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def test_an_ipv4_mapped_peer_is_the_ipv4_client() -> None:

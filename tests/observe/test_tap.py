@@ -46,7 +46,7 @@ class TestTheRing:
     def test_an_entry_larger_than_the_ring_is_not_kept(self) -> None:
         ring = Ring(1000, 10_000)
         ring.emit([entry(0, response_body=b"x" * 20_000)])
-        assert len(ring) == 0
+        assert len(ring.snapshot()) == 0
         ring.emit([entry(1)])
         assert numbers(ring.snapshot()) == [1]
 
@@ -54,7 +54,7 @@ class TestTheRing:
         ring = Ring(1000, 20_000)
         record = http_record(response_body=b"x" * 15_000)
         ring.emit([(WALL, PEER, record)] * 5)
-        assert len(ring) == 5
+        assert len(ring.snapshot()) == 5
 
     def test_a_ring_of_none_keeps_none(self) -> None:
         registry = Registry()

@@ -100,6 +100,9 @@ class LodgeRooms:
     def drain_journal(self) -> None:
         self._observer.drain(self._journal)
 
+    def end_looking_on(self) -> None:
+        self._ring.close()
+
     def sample(self) -> None:
         self._shared.series.worker.sample()
 

@@ -50,6 +50,10 @@ class Rooms(Protocol):
         ...
 
     def drain_journal(self) -> None: ...
+    def end_looking_on(self) -> None:
+        """Nothing passes any more: let those go who look on. Idempotent."""
+        ...
+
     def sample(self) -> None: ...
     def reopen_logs(self) -> None: ...
     def close(self) -> None: ...
@@ -111,8 +115,16 @@ class Worker:
             self._rooms.sample()
             for door in self._doors():
                 door.sweep(self._clock.now)
-        if self._is_retiring and all(door.is_empty for door in self._doors()) and not self._ended.done():
-            self._ended.set_result(None)
+        if self._is_retiring and not self._ended.done():
+            self._end_when_empty()
+
+    def _end_when_empty(self) -> None:
+        """Who looks on stays until the last exchange has passed, and no longer: that is no work to be finished."""
+        own = {self._rooms.doors[endpoint] for endpoint in self._rooms.own_sockets}
+        if all(door.is_empty for door in self._doors() if door not in own):
+            self._rooms.end_looking_on()
+            if all(door.is_empty for door in own):
+                self._ended.set_result(None)
 
     def _retire(self, at_once: bool) -> None:
         """SIGUSR2: a younger generation has taken over. SIGTERM: the lodge ends, or the time to retire is over."""

@@ -52,9 +52,6 @@ class Ring:
         """How many kept entries share a record: its octets are kept once."""
         self._subscriptions: list[Subscription] = []
 
-    def __len__(self) -> int:
-        return len(self._kept)
-
     def emit(self, batch: Sequence[Entry]) -> None:
         """Take a batch, oldest first: the ring keeps its end, subscribers get what they selected of all of it."""
         kept = self._kept

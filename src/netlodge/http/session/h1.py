@@ -89,7 +89,7 @@ class Http1Session:
         limits = service.limits
         self._connection = connection
         self._service = service
-        self._codec = Http1Codec(Role.SERVER, limits.wire)
+        self._codec = Http1Codec(Role.SERVER, limits.wire, service.memo)
         self._find = service.recall.find
         self._journal = service.journal
         self._phase = REST

@@ -13,6 +13,7 @@ from netlodge.core.records import Entry
 from netlodge.http.message import Handler, HttpError, Request, Response
 from netlodge.http.rules.dates import imf_fixdate
 from netlodge.http.wire.limits import WireLimits
+from netlodge.http.wire.memo import HeadMemo
 
 if TYPE_CHECKING:
     from netlodge.http.session.remembering import HttpAnswer
@@ -43,7 +44,7 @@ class HttpService:
     """One per door and worker. `capture` is how many octets of each body the journal keeps."""
 
     __slots__ = (
-        "_date", "_second", "alike", "capture", "clock", "door", "error_page", "handler", "journal", "limits", "loop", "recall", "scheme",
+        "_date", "_second", "alike", "capture", "clock", "door", "error_page", "handler", "journal", "limits", "loop", "memo", "recall", "scheme",
         "server_field",
     )  # fmt: skip
 
@@ -73,6 +74,7 @@ class HttpService:
         self.alike = alike
         self.journal = journal
         self.loop = loop
+        self.memo = HeadMemo()
         self.server_field = server_field
         self.capture = capture
         self._second = -1
