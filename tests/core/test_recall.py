@@ -110,6 +110,11 @@ def test_conditions_are_checked_once_a_turn_and_again_in_the_next() -> None:
     for _ in range(5):
         assert recall.find(b"q") is not None
     assert len(checks) == 2
+    assert recall.ready(b"q") is not None
+    loop.turn()
+    assert recall.ready(b"q") is None
+    assert len(checks) == 2
+    recall.find(b"q")
     assert len(loop.soon) == 1, "a turn is ended by one callback, however many answers it used"
 
 

@@ -110,8 +110,16 @@ class Client:
 
     def take(self, count: int) -> bytes:
         """Exactly so many octets."""
-        while len(self.pending) < count:
-            self._more()
+        if len(self.pending) < count:
+            pieces, missing = [self.pending], count - len(self.pending)
+            self.pending = b""
+            while missing:
+                piece = self.sock.recv(min(missing, 1 << 20))
+                if not piece:
+                    raise BrokenAnswerError(f"{missing} octets of {count} did not come")
+                pieces.append(piece)
+                missing -= len(piece)
+            return b"".join(pieces)
         taken, self.pending = self.pending[:count], self.pending[count:]
         return taken
 

@@ -232,3 +232,18 @@ class Lodge:
         path = self.data / "log" / "access.log"
         lines = path.read_text().splitlines() if path.exists() else []
         return [line for line in lines if '"GET /metrics HTTP' not in line]
+
+
+def worker_of(port: int, pids: Sequence[int]) -> int:
+    """Which of these processes has the connection whose other end is this port of ours."""
+    inodes = set()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if int(fields[2].rpartition(":")[2], 16) == port:
+            inodes.add(f"socket:[{fields[9]}]")
+    for pid in pids:
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                if os.readlink(entry) in inodes:
+                    return pid
+    raise AssertionError(f"nobody has the connection from port {port}")

@@ -332,7 +332,6 @@ class TestTheEnd:
                 with Client(lodge.port()) as client:
                     until(lambda: client.ask() and select_readable(trace.stdout), "an exchange in the trace")
                 assert lodge.stop() == 0
-                trace.communicate(timeout=PATIENCE)
             finally:
                 trace.kill()
                 trace.communicate()

@@ -7,9 +7,9 @@ import re
 from base64 import b64decode
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 _ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+(Z|[+-]\d\d:\d\d)")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:")
 
 Number = (int, float)
 
@@ -131,7 +131,7 @@ def _check_request(request: Any) -> None:
     _shape(request, REQUEST)
     assert request["method"]
     if request["method"] != "CONNECT":
-        assert urlsplit(request["url"]).scheme, "Absolute URL of the request"
+        assert _SCHEME.match(request["url"]), "Absolute URL of the request"
     _pairs(request["headers"], PAIR)
     _pairs(request["queryString"], PAIR)
     _check_cookies(request["cookies"])

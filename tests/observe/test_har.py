@@ -125,6 +125,7 @@ class TestTheLog:
                 method=text or "X",
                 target=text,
                 host=text,
+                scheme="https",
                 version=text,
                 status=status,
                 elapsed=elapsed,

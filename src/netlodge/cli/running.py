@@ -55,7 +55,7 @@ def run_folder(data: Path | None) -> Path:
         except SettingsError:
             # A file that is broken now may have been whole when the lodge began.
             data = _DEFAULT_DATA
-    return data / "run"
+    return data.absolute() / "run"
 
 
 @contextmanager

@@ -80,7 +80,6 @@ class Answer:
         self.wire = b""
         """The bytes to send, as of `second`."""
         self.second = -1
-        self.turn = -1
         self.was_used = False
 
     def render(self, now: float, second: int) -> bytes:
@@ -101,8 +100,7 @@ class Recall(Generic[QuestionT, AnswerT]):
     """
 
     __slots__ = (
-        "_answers", "_call_soon", "_clock", "_generations", "_get", "_limit", "_octets", "_seen", "_turn", "_turn_is_open",
-        "dropped", "evicted",
+        "_answers", "_call_soon", "_clock", "_generations", "_limit", "_octets", "_ready", "_seen", "dropped", "evicted", "ready",
     )  # fmt: skip
 
     def __init__(
@@ -117,51 +115,45 @@ class Recall(Generic[QuestionT, AnswerT]):
         self._call_soon = call_soon
         self._generations = generations
         self._answers: OrderedDict[QuestionT, AnswerT] = OrderedDict()
-        self._get: Callable[[QuestionT], AnswerT | None] = self._answers.get
+        self._ready: dict[QuestionT, AnswerT] = {}
+        self.ready: Callable[[QuestionT], AnswerT | None] = self._ready.get
+        """The answer to these bytes if it was looked at in this turn already: what `find` returns, for less. None says nothing."""
         self._octets = 0
         self._seen: set[int] = set()
-        self._turn = 0
-        self._turn_is_open = False
         self.dropped = 0
         """Answers that no longer held when they were asked for."""
         self.evicted = 0
         """Answers that made room for others."""
 
     def find(self, question: QuestionT) -> AnswerT | None:
-        """The answer to exactly these bytes, ready to send, if there is one and it holds now."""
-        answer = self._get(question)
-        if answer is None or answer.turn == self._turn:
+        """The answer to exactly this question, ready to send, if there is one and it holds now."""
+        answer = self._ready.get(question)
+        if answer is not None:
             return answer
-        return self._checked(question, answer)
-
-    def _checked(self, question: QuestionT, answer: AnswerT) -> AnswerT | None:
-        clock = self._clock
-        now = clock.monotonic()
-        if (
-            now >= answer.expires
-            or (
-                answer.slot >= 0
-                and self._generations is not None
-                and self._generations[answer.slot] != answer.generation
-            )
-            or (answer.still_holds is not None and not answer.still_holds())
-        ):
+        answer = self._answers.get(question)
+        if answer is None:
+            return None
+        now = self._clock.monotonic()
+        if not self._holds(answer, now):
             self.forget(question)
             self.dropped += 1
             return None
-        if answer.second != clock.second:
-            answer.wire = answer.render(now, clock.second)
-            answer.second = clock.second
-        answer.turn = self._turn
+        second = self._clock.second
+        if answer.second != second:
+            answer.wire = answer.render(now, second)
+            answer.second = second
         answer.was_used = True
-        if not self._turn_is_open:
-            self._turn_is_open = True
-            self._call_soon(self._end_turn)
+        if not self._ready:
+            self._call_soon(self._ready.clear)  # when the loop comes to it, the turn is over
+        self._ready[question] = answer
         return answer
 
-    def _end_turn(self) -> None:
-        self._turn += 1
-        self._turn_is_open = False
+    def _holds(self, answer: AnswerT, now: float) -> bool:
+        if now >= answer.expires:
+            return False
+        if answer.slot >= 0 and self._generations is not None and self._generations[answer.slot] != answer.generation:
+            return False
+        return answer.still_holds is None or answer.still_holds()
 
     def wants(self, question: QuestionT) -> bool:
         """True if an answer to these bytes is worth rendering for the table: it is switched on, and they came before."""
@@ -191,10 +183,12 @@ class Recall(Generic[QuestionT, AnswerT]):
         answer = self._answers.pop(question, None)
         if answer is not None:
             self._octets -= self._cost(question, answer)
+            self._ready.pop(question, None)
 
     def clear(self) -> None:
         """Forget everything."""
         self._answers.clear()
+        self._ready.clear()
         self._seen.clear()
         self._octets = 0
 

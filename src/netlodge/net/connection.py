@@ -2,7 +2,8 @@
 
 Two things here are for speed, both measured. What fits the kernel's buffer is written straight to the socket's descriptor, not
 through the transport: the loop is asked only to send what the kernel did not take. And large files go by `os.sendfile`, which
-uvloop does not offer. The descriptor is touched only while the transport is open: once it closes, its number may be another's.
+uvloop does not offer. The descriptor is touched only until `connection_lost`: both loops close it after that call, and then its number
+may be another's.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import logging
 import os
 import struct
 import sys
+from os import write
 from typing import TYPE_CHECKING, cast
 
 from netlodge.core.contracts import Peer, Session
@@ -109,12 +111,9 @@ class StreamConnection(asyncio.Protocol):
     # --- called by the session -----------------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        transport = self._transport
-        if transport.is_closing():
-            return
         if self.is_writable and self._descriptor >= 0:
             try:
-                sent = os.write(self._descriptor, data)
+                sent = write(self._descriptor, data)
             except BlockingIOError:
                 sent = 0
             except OSError:
@@ -123,10 +122,11 @@ class StreamConnection(asyncio.Protocol):
             if sent == len(data):
                 return
             data = data[sent:]
-        transport.write(data)
+        if not self._transport.is_closing():
+            self._transport.write(data)
 
     def send_file(self, descriptor: int, offset: int, count: int) -> int:
-        if not self.is_writable or self._descriptor < 0 or self._transport.is_closing():
+        if not self.is_writable or self._descriptor < 0:
             return 0
         try:
             sent = _sendfile(self._descriptor, descriptor, offset, min(count, SENDFILE_CHUNK))
@@ -197,6 +197,7 @@ class StreamConnection(asyncio.Protocol):
 
     def close(self) -> None:
         self._is_closing = True
+        self._descriptor = -1
         self._transport.close()
 
     def abort(self) -> None:

@@ -14,6 +14,7 @@ from netlodge.http.wire.events import RequestHead
 
 logger = logging.getLogger("netlodge.http")
 
+
 async def answer_of(service: HttpService, request: Request) -> Response:
     """What the handler answers; its `HttpError` and its defects become the answers they call for.
 
@@ -44,12 +45,7 @@ def refusal_of(service: HttpService, error: HttpError, request: Request | None) 
 
 def has_no_content(method: str, status: int) -> bool:
     """True for answers that end with their head, whatever their fields say (RFC 9112 §6.3, cases 1 and 2)."""
-    return (
-        method == "HEAD"
-        or status in {204, 304}
-        or 100 <= status < 200
-        or (method == "CONNECT" and status < 300)
-    )
+    return method == "HEAD" or status in {204, 304} or 100 <= status < 200 or (method == "CONNECT" and status < 300)
 
 
 def completed_fields(service: HttpService, request_method: str, response: Response) -> list[tuple[str, str]]:

@@ -80,9 +80,9 @@ class Http1Session:
     """Implements `core.contracts.Session`; is the `BodySource` of its requests' bodies and their `RequestLink`."""
 
     __slots__ = (
-        "_answer", "_body", "_body_octets", "_body_seconds", "_codec", "_connection", "_drained", "_expects_continue", "_find",
+        "_body", "_body_octets", "_body_seconds", "_clock", "_codec", "_connection", "_drained", "_expects_continue", "_find",
         "_head", "_is_processing", "_is_reading_paused", "_is_receiving", "_is_retiring", "_journal", "_began", "_peer_has_ended", "_phase",
-        "_progress", "_recall_until", "_response_started", "_retires_at_once", "_served", "_service", "_since", "_task", "_touched",
+        "_progress", "_ready", "_response_started", "_retires_at_once", "_service", "_since", "_spare", "_spare_seen", "_task",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, service: HttpService) -> None:
@@ -90,13 +90,15 @@ class Http1Session:
         self._connection = connection
         self._service = service
         self._codec = Http1Codec(Role.SERVER, limits.wire, service.memo)
+        self._clock = service.clock
+        self._ready = service.recall.ready
         self._find = service.recall.find
         self._journal = service.journal
         self._phase = REST
-        self._served = 0
         limit = limits.requests_per_connection
-        self._recall_until = max(0, limit - LAST_REQUESTS) if limit else NEVER
-        self._touched = True
+        # How many requests this connection is good for before its last hundred.
+        self._spare = limit - LAST_REQUESTS if limit else NEVER
+        self._spare_seen = self._spare
         self._since = service.clock.now
         self._task: Task[None] | None = None
         self._body: IncomingBody | NoBody = NO_BODY
@@ -116,14 +118,13 @@ class Http1Session:
     def receive_data(self, data: bytes) -> None:
         phase = self._phase
         if phase is REST:
-            if self._served < self._recall_until:
-                answer = self._find(data)
+            if self._spare > 0:
+                answer = self._ready(data) or self._find(data)
                 if answer is not None:
-                    self._served += 1
-                    self._touched = True
+                    self._spare -= 1
                     connection = self._connection
                     connection.write(answer.wire)
-                    self._journal((self._service.clock.wall, connection.peer, answer.record))
+                    self._journal((self._clock.wall, connection.peer, answer.record))
                     if not connection.is_writable:
                         self._hold_until_drained()
                     return
@@ -131,7 +132,7 @@ class Http1Session:
                 if not data:
                     return
             self._phase = HEAD
-            self._since = self._service.clock.now
+            self._since = self._clock.now
         elif phase is LINGER:
             self._drained -= len(data)
             if self._drained < 0:
@@ -167,15 +168,15 @@ class Http1Session:
     def retire(self, *, at_once: bool) -> None:
         self._is_retiring = True
         self._retires_at_once = at_once
-        self._recall_until = -1
+        self._spare = 0  # what is remembered does not say that it is the last answer
         if at_once and self._phase is REST:
             self._linger()
 
     def sweep(self, now: float) -> None:
         phase, limits = self._phase, self._service.limits
         if phase is REST:
-            if self._touched:
-                self._touched = False
+            if self._spare != self._spare_seen:
+                self._spare_seen = self._spare
                 self._since = now
             elif limits.idle_timeout and now - self._since >= limits.idle_timeout:
                 # A request may be on its way: a half-close lets the client see that nobody took it (RFC 9112 §9.5, §9.6).
@@ -203,17 +204,16 @@ class Http1Session:
             return data
         wires, start = [], 0
         connection = self._connection
-        while end >= 4 and self._served < self._recall_until:
+        while end >= 4 and self._spare > 0:
             answer = self._find(data[start:end])
             if answer is None:
                 break
-            self._served += 1
+            self._spare -= 1
             wires.append(answer.wire)
-            self._journal((self._service.clock.wall, connection.peer, answer.record))
+            self._journal((self._clock.wall, connection.peer, answer.record))
             start = end
             end = data.find(HEAD_END, start) + 4
         if wires:
-            self._touched = True
             connection.write(b"".join(wires))
             if not connection.is_writable:
                 self._hold_until_drained()
@@ -226,7 +226,7 @@ class Http1Session:
         """The client does not take its answers: answer no more before it does."""
         self._phase = EXCHANGE
         self._body = NO_BODY
-        self._since = self._service.clock.now
+        self._since = self._clock.now
         self._pause_reading()
         self._start(self._held())
 
@@ -269,7 +269,7 @@ class Http1Session:
 
         Only for what is received in this turn of the loop (see `core/recall.py`), not for what waited while another was answered.
         """
-        if not self._is_receiving or self._served >= self._recall_until:
+        if not self._is_receiving or self._spare <= 0:
             return False
         service = self._service
         if not service.alike:
@@ -282,8 +282,7 @@ class Http1Session:
         codec.next_event()  # EndOfMessage: there is no content
         codec.answered_elsewhere()
         connection.write(answer.wire)
-        self._served += 1
-        self._touched = True
+        self._spare -= 1
         get = head.fields.get
         record = answer.record.alike(
             request_head=head.raw, referer=get("referer", "") or "", user_agent=get("user-agent", "") or ""
@@ -300,7 +299,7 @@ class Http1Session:
         """A request head is complete: let the handler begin."""
         service = self._service
         self._phase = EXCHANGE
-        self._served += 1
+        self._spare -= 1
         self._head = head
         self._began = service.clock.monotonic()
         self._response_started = False
@@ -439,7 +438,7 @@ class Http1Session:
                 end = self._codec.send(EndOfMessage(None))
                 self._connection.write(b"".join((response_head, content, end)))
                 sent, sample, outcome = len(body), body, "complete"
-                if response.remember is not None and self._codec.is_persistent and self._served < self._recall_until:
+                if response.remember is not None and self._codec.is_persistent and self._spare > 0:
                     remember(service, head, response, response_head, body)
             else:
                 self._connection.write(response_head)
@@ -462,7 +461,7 @@ class Http1Session:
         service, limits = self._service, self._service.limits
         self._response_started = True
         pairs = completed_fields(service, head.method, response)
-        remaining = NEVER if not limits.requests_per_connection else limits.requests_per_connection - self._served
+        remaining = self._spare + LAST_REQUESTS
         if "connection" in response.fields and "close" in response.fields.list_of("connection"):
             pass
         elif self._is_retiring or remaining <= 0 or self._peer_has_ended or self._body_will_not_be_drained(head):
@@ -536,8 +535,7 @@ class Http1Session:
             self._codec.start_next_cycle()
         self._body = NO_BODY
         self._phase = HEAD
-        self._touched = True
-        self._since = self._service.clock.now
+        self._since = self._clock.now
         self._resume_reading()
         if self._retires_at_once and not self._codec.buffered:
             self._linger()
@@ -569,14 +567,14 @@ class Http1Session:
         record = record_of(
             self._service, None, None, status=response.status, response_head=head, sent=len(body), outcome=outcome
         )
-        self._journal((self._service.clock.time(), self._connection.peer, record))
+        self._journal((self._clock.time(), self._connection.peer, record))
         self._linger()
 
     def _linger(self) -> None:
         """End our side, and read on for a while: a close with unread data would reset what is still on its way to the client
         (RFC 9112 §9.6)."""
         self._phase = LINGER
-        self._since = self._service.clock.now
+        self._since = self._clock.now
         self._drained = max(self._service.limits.drain_body, 1 << 20)
         self._connection.write_eof()
         if self._peer_has_ended:
@@ -631,5 +629,5 @@ class Http1Session:
         if self._is_reading_paused:
             self._is_reading_paused = False
             if isinstance(self._body, IncomingBody):
-                self._since = self._service.clock.now
+                self._since = self._clock.now
             self._connection.resume_reading()

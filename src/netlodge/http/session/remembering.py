@@ -38,7 +38,9 @@ class HttpAnswer(Answer):
 
     record: HttpRecord
 
-    def __init__(self, before_date: bytes, after_date: bytes, body: bytes, *, record: HttpRecord, remember: Remember) -> None:
+    def __init__(
+        self, before_date: bytes, after_date: bytes, body: bytes, *, record: HttpRecord, remember: Remember
+    ) -> None:
         super().__init__(
             record=record,
             # The rendered answer is held twice: in pieces, and as it was sent last.
