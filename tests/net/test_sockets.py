@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from netlodge.net.holder import holder_of
+from netlodge.core.unix_sockets import address_of
 from netlodge.net.sockets import BindError, BoundSockets, Endpoint, bind, explain, share_of
 
 V4 = "127.0.0.1"
@@ -244,6 +245,17 @@ def test_a_path_without_a_folder_or_too_long_is_told(tmp_path: Path) -> None:
         bind(Endpoint.unix(str(tmp_path / "no" / "s"), "a"), 1)
     with pytest.raises(BindError, match="at most 107 octets"):
         bind(Endpoint.unix(str(tmp_path / ("x" * 108)), "a"), 1)
+
+
+def test_a_long_folder_does_not_keep_a_socket_from_being_bound(tmp_path: Path) -> None:
+    folder = tmp_path / ("f" * 100)
+    folder.mkdir()
+    path = folder / "worker.sock"
+    (listening,) = bind(Endpoint.unix(str(path), "a"), 1)
+    with listening, socket.socket(socket.AF_UNIX) as client, address_of(path) as address:
+        client.connect(address)
+    (again,) = bind(Endpoint.unix(str(path), "a"), 1)
+    again.close()
 
 
 # --- All that a lodge holds -------------------------------------------------------------------------------------------

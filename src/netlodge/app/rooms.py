@@ -17,7 +17,7 @@ from netlodge.config.settings import Settings
 from netlodge.core.clock import WorkerClock
 from netlodge.core.contracts import Refusal, Session
 from netlodge.core.recall import Recall
-from netlodge.core.records import Journal
+from netlodge.core.records import Entry, Journal
 from netlodge.dashboard import page
 from netlodge.dashboard.control import Control
 from netlodge.dashboard.status import Dashboard
@@ -147,7 +147,9 @@ class LodgeRooms:
             tally=self._tally,
         )
 
-    def _http_door(self, name: str, handler: Handler, *, server_field: str = "netlodge") -> StreamDoor:
+    def _http_door(
+        self, name: str, handler: Handler, *, server_field: str = "netlodge", note: Callable[[Entry], None] | None = None
+    ) -> StreamDoor:
         settings = self._settings
         limits = settings.limits
         octets = settings.recall.memory // 2 if settings.recall.enabled else 0
@@ -174,7 +176,7 @@ class LodgeRooms:
             clock=self._clock,
             recall=Recall(*remembering),
             alike=Recall(*remembering),
-            journal=self._journal.append,
+            journal=note or self._journal.append,
             loop=self._loop,
             server_field=server_field,
             capture=settings.taps.body_bytes,
@@ -223,12 +225,13 @@ class LodgeRooms:
         for listen in self._shared.announced:
             addresses.setdefault(listen.service, []).append(str(listen.address))
         doors = [page.Door(name, tuple(where)) for name, where in addresses.items()]
-        return Dashboard(registry=self._shared.registry, clock=self._clock, version=__version__, doors=doors)
+        return Dashboard(registry=self._shared.registry, clock=self._clock, version=__version__, doors=doors, names=self._settings.dashboard.names)
 
     def _add_control_door(self) -> None:
         """A Unix socket of this worker's own: who may read the folder may look on (`dashboard.control`)."""
         self._control_path = control_socket(self._settings, os.getpid())
         endpoint = Endpoint.unix(str(self._control_path), "data")
         control = Control(ring=self._ring, registry=self._shared.registry, version=__version__)
-        self.doors[endpoint] = self._http_door(CONTROL_DOOR, control)
+        # Who looks on is not what is looked at.
+        self.doors[endpoint] = self._http_door(CONTROL_DOOR, control, note=lambda entry: None)
         self.own_sockets: dict[Endpoint, list[socket.socket]] = {endpoint: bind(endpoint, 1)}

@@ -38,7 +38,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
 _EPILOG: Final = """\
 \b
 Exit codes: 0 all went well; 1 a failure while running; 2 settings, usage or an address in use: nothing was started;
-3 no lodge runs there. Commands that have more say so in their own help.
+3 no lodge runs there; 4 not permitted to ask it. What a command has more stands in its own help.
 
 \b
 Examples:

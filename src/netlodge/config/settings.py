@@ -68,6 +68,13 @@ class Dashboard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         tuple[Address, ...],
         doc("Addresses to listen on. Whoever reaches them sees who asked for what: keep them on this machine."),
     ] = (Address("127.0.0.1", 8000), Address("::1", 8000))
+    names: Annotated[
+        tuple[str, ...],
+        doc(
+            "Host names that the dashboard answers to, beside addresses and `localhost`. A page elsewhere could reach it by any other.",
+            example='["lodge.example.org"]',
+        ),
+    ] = ()
 
 
 class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

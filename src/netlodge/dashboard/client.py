@@ -9,20 +9,19 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Final, Self
 
 from netlodge.core.errors import NetlodgeError
+from netlodge.core.unix_sockets import address_of
 
 SOCKET_PATTERN: Final = "worker-*.sock"
 
 TIMEOUT: Final = 5.0
 """Seconds for a worker to begin its answer: its event loop is never busy for so long."""
 
-_ADDRESS_OCTETS: Final = 100
-"""The kernel takes 107 octets in an address on Linux, 103 elsewhere."""
 
 
 class ControlError(NetlodgeError):
@@ -158,18 +157,5 @@ class _UnixConnection(HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(TIMEOUT)
-        with _address(self._path) as address:
+        with address_of(self._path) as address:
             self.sock.connect(address)
-
-
-@contextmanager
-def _address(path: Path) -> Iterator[str]:
-    """The path as the kernel takes it: one that is too long is reached through a descriptor of its folder."""
-    if len(os.fsencode(path)) <= _ADDRESS_OCTETS or not Path("/proc/self/fd").is_dir():
-        yield str(path)
-        return
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)

@@ -19,9 +19,11 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from netlodge.core.errors import NetlodgeError
+from netlodge.core.unix_sockets import LONGEST_PATH, address_of
 from netlodge.net.holder import holder_of
 
 logger = logging.getLogger("netlodge.supervisor")
@@ -30,8 +32,6 @@ BACKLOG = 4096
 """Connections that may wait to be accepted, per copy. The kernel caps it at `net.core.somaxconn` (listen(2))."""
 SPREADS_LOAD = sys.platform == "linux"
 """Whether SO_REUSEPORT balances; on the BSDs and macOS it only lets the last socket win."""
-LONGEST_PATH = 107 if sys.platform == "linux" else 103
-"""Octets in the path of a Unix socket (unix(7))."""
 
 Key = tuple[str, str, int, str, str]
 
@@ -170,13 +170,12 @@ def _listen(sock: socket.socket) -> None:
 
 
 def _bind_unix(endpoint: Endpoint) -> socket.socket:
-    if len(os.fsencode(endpoint.path)) > LONGEST_PATH:
-        raise OSError(errno.ENAMETOOLONG, "path too long")
     _remove_stale(endpoint.path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(endpoint.umask)
     try:
-        sock.bind(endpoint.path)
+        with address_of(Path(endpoint.path)) as address:
+            sock.bind(address)
         sock.listen(BACKLOG)
         sock.setblocking(False)
     except BaseException:
@@ -198,7 +197,8 @@ def _remove_stale(path: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:
-            probe.connect(path)
+            with address_of(Path(path)) as address:
+                probe.connect(address)
         except ConnectionRefusedError:
             os.unlink(path)
             return

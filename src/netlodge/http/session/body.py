@@ -31,6 +31,7 @@ class IncomingBody:
     """Implements `message.RequestBody`. The session calls `feed`, `finish` and `fail`; the handler calls `read`."""
 
     __slots__ = (
+        "_capture",
         "_error",
         "_has_ended",
         "_loop",
@@ -40,10 +41,12 @@ class IncomingBody:
         "_waiter",
         "length",
         "received",
+        "sample",
         "trailers",
     )
 
-    def __init__(self, source: BodySource, length: int | None, loop: AbstractEventLoop) -> None:
+    def __init__(self, source: BodySource, length: int | None, loop: AbstractEventLoop, capture: int = 0) -> None:
+        """`capture` is how many octets are kept in `sample`, for whoever looks on."""
         self._source = source
         self._loop = loop
         self._pieces: deque[bytes] = deque()
@@ -53,6 +56,8 @@ class IncomingBody:
         self._waiter: Future[None] | None = None
         self.length = length
         self.received = 0
+        self.sample = b""
+        self._capture = capture
         self.trailers: Fields | None = None
 
     @property
@@ -92,6 +97,8 @@ class IncomingBody:
     def feed(self, data: bytes) -> None:
         """More has come."""
         self.received += len(data)
+        if len(self.sample) < self._capture:
+            self.sample += data[: self._capture - len(self.sample)]
         self._pieces.append(data)
         self._octets += len(data)
         if self._octets >= HIGH_WATER:
@@ -126,6 +133,7 @@ class NoBody:
     __slots__ = ()
     length = 0
     received = 0
+    sample = b""
     has_ended = True
     is_wanted = False
     is_broken = False

@@ -72,7 +72,7 @@ def completed_fields(service: HttpService, request_method: str, response: Respon
 
 def record_of(
     service: HttpService,
-    head: RequestHead | None,
+    head: RequestHead,
     request: Request | None,
     *,
     status: int,
@@ -84,12 +84,7 @@ def record_of(
     elapsed: float = 0.0,
     outcome: str = "complete",
 ) -> HttpRecord:
-    """The note of one exchange for the journal; without `head` of bytes that were no request."""
-    if head is None:
-        return HttpRecord(
-            door=service.door, scheme=service.scheme, status=status, response_head=response_head, sent=sent, elapsed=elapsed,
-            outcome=outcome, request_head=request_body,
-        )  # fmt: skip
+    """The note of one exchange for the journal."""
     record = HttpRecord(door=service.door, scheme=service.scheme)
     fields = head.fields
     get = fields.get

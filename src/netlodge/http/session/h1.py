@@ -23,6 +23,7 @@ from typing import Any
 
 from netlodge.core.contracts import Connection
 from netlodge.core.eager import start_eagerly
+from netlodge.core.records import HttpRecord
 from netlodge.http.message import (
     BodyError,
     Fields,
@@ -58,6 +59,8 @@ PIPELINE_OCTETS = 64 * 1024
 """How much of later requests waits here while one is answered; then the client waits."""
 LAST_REQUESTS = 100
 """From here on `Keep-Alive: max` tells the client how many requests the connection is still good for."""
+HEARD_OCTETS = 1024
+"""How much of what turns out to be no request is shown to whoever looks on."""
 NEVER = 1 << 62
 HEAD_END = b"\r\n\r\n"
 
@@ -81,7 +84,7 @@ class Http1Session:
 
     __slots__ = (
         "_body", "_body_octets", "_body_seconds", "_clock", "_codec", "_connection", "_drained", "_expects_continue", "_find",
-        "_head", "_is_processing", "_is_reading_paused", "_is_receiving", "_is_retiring", "_journal", "_began", "_peer_has_ended", "_phase",
+        "_head", "_heard", "_is_processing", "_is_reading_paused", "_is_receiving", "_is_retiring", "_journal", "_began", "_peer_has_ended", "_phase",
         "_progress", "_ready", "_response_started", "_retires_at_once", "_service", "_since", "_spare", "_spare_seen", "_task",
     )  # fmt: skip
 
@@ -103,6 +106,7 @@ class Http1Session:
         self._task: Task[None] | None = None
         self._body: IncomingBody | NoBody = NO_BODY
         self._head: RequestHead | None = None
+        self._heard = b""
         self._is_processing = False
         self._is_receiving = False
         self._is_reading_paused = False
@@ -140,6 +144,8 @@ class Http1Session:
             return
         codec = self._codec
         codec.receive_data(data)
+        if phase is not EXCHANGE and len(self._heard) < HEARD_OCTETS:
+            self._heard += data[:HEARD_OCTETS]
         if phase is EXCHANGE and self._body.has_ended:
             if codec.buffered > PIPELINE_OCTETS:
                 self._pause_reading()
@@ -283,6 +289,7 @@ class Http1Session:
         codec.answered_elsewhere()
         connection.write(answer.wire)
         self._spare -= 1
+        self._heard = b""
         get = head.fields.get
         record = answer.record.alike(
             request_head=head.raw, referer=get("referer", "") or "", user_agent=get("user-agent", "") or ""
@@ -300,6 +307,7 @@ class Http1Session:
         service = self._service
         self._phase = EXCHANGE
         self._spare -= 1
+        self._heard = b""
         self._head = head
         self._began = service.clock.monotonic()
         self._response_started = False
@@ -507,7 +515,7 @@ class Http1Session:
         clock = service.clock
         record = record_of(
             service, head, request, status=status, response_head=response_head, response_body=sample[: service.capture],
-            received=self._body.received, sent=sent, elapsed=clock.monotonic() - self._began, outcome=outcome,
+            request_body=self._body.sample, received=self._body.received, sent=sent, elapsed=clock.monotonic() - self._began, outcome=outcome,
         )  # fmt: skip
         self._journal((clock.time(), self._connection.peer, record))
 
@@ -564,9 +572,10 @@ class Http1Session:
         head = self._codec.send(ResponseHead(response.status, "", "1.1", Fields(pairs)))
         body = response.body if isinstance(response.body, bytes) else b""
         self._connection.write(head + body)
-        record = record_of(
-            self._service, None, None, status=response.status, response_head=head, sent=len(body), outcome=outcome
-        )
+        record = HttpRecord(
+            door=self._service.door, scheme=self._service.scheme, status=response.status, request_head=self._heard[:HEARD_OCTETS],
+            response_head=head, response_body=body, sent=len(body), outcome=outcome,
+        )  # fmt: skip
         self._journal((self._clock.time(), self._connection.peer, record))
         self._linger()
 
