@@ -32,7 +32,12 @@ class Answer:
 
 
 def request(
-    target: str = "/", *fields: str, method: str = "GET", host: str = "localhost", body: bytes = b"", version: str = "1.1"
+    target: str = "/",
+    *fields: str,
+    method: str = "GET",
+    host: str = "localhost",
+    body: bytes = b"",
+    version: str = "1.1",
 ) -> bytes:
     """The octets of a request."""
     lines = [f"{method} {target} HTTP/{version}", f"Host: {host}", *fields]
@@ -77,7 +82,9 @@ class Client:
     def send(self, octets: bytes) -> None:
         self.sock.sendall(octets)
 
-    def ask(self, target: str = "/", *fields: str, method: str = "GET", host: str = "localhost", body: bytes = b"") -> Answer:
+    def ask(
+        self, target: str = "/", *fields: str, method: str = "GET", host: str = "localhost", body: bytes = b""
+    ) -> Answer:
         """Send a request and read its answer."""
         self.send(request(target, *fields, method=method, host=host, body=body))
         return self.receive(is_head=method == "HEAD")
@@ -107,6 +114,10 @@ class Client:
     def receive_head(self) -> bytes:
         """The next head, whatever it is."""
         return self._until(b"\r\n\r\n")
+
+    def receive_line(self) -> bytes:
+        """The next line, its end included."""
+        return self._until(b"\n")
 
     def take(self, count: int) -> bytes:
         """Exactly so many octets."""

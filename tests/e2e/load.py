@@ -19,7 +19,9 @@ TIMEOUT = 15.0
 class Load:
     """`async with Load(port, ...) as load:` keeps `connections` clients asking. At its end they finish what they began."""
 
-    def __init__(self, port: int, *, connections: int = 20, target: str = "/", body: bytes = b"", pause: float = 0.002) -> None:
+    def __init__(
+        self, port: int, *, connections: int = 20, target: str = "/", body: bytes = b"", pause: float = 0.002
+    ) -> None:
         self.port = port
         self.connections = connections
         self.body = body
@@ -31,6 +33,8 @@ class Load:
         self.told_to_close = 0
         self.failures: Counter[str] = Counter()
         self._is_over = False
+        self._goal = 0
+        self._is_reached = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -45,10 +49,10 @@ class Load:
 
     async def passed(self, count: int) -> None:
         """Wait until so many more requests were answered."""
-        goal = self.answered + count
+        self._goal = self.answered + count
+        self._is_reached.clear()
         async with asyncio.timeout(TIMEOUT):
-            while self.answered < goal:
-                await asyncio.sleep(0.005)
+            await self._is_reached.wait()
 
     async def _client(self) -> None:
         while not self._is_over:
@@ -88,6 +92,8 @@ class Load:
             if not head.startswith(b"HTTP/1.1 200 ") or (self.body and body != self.body):
                 raise ValueError(f"a wrong answer: {head!r} {body[:100]!r}")
             self.answered += 1
+            if self.answered >= self._goal:
+                self._is_reached.set()
             if b"\r\nConnection: close\r\n" in head:
                 self.told_to_close += 1
                 return

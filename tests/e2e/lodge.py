@@ -189,7 +189,9 @@ class Lodge:
     def workers(self) -> list[WorkerState]:
         """Those of the generation that serves, all of them up."""
         state = self.state
-        return [worker for worker in state.workers if worker.generation == state.generation and worker.phase == "serving"]
+        return [
+            worker for worker in state.workers if worker.generation == state.generation and worker.phase == "serving"
+        ]
 
     def reload(self) -> ReloadState:
         """SIGHUP; how it went."""

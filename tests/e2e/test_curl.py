@@ -47,7 +47,20 @@ def curl(lodge: Lodge, path: str, *options: str, stdin: bytes = b"") -> tuple[di
     """What curl says of the transfer (its `%{json}`), and the body."""
     out = lodge.folder / "body"
     out.unlink(missing_ok=True)
-    command = ["curl", "-sS", "--max-time", "20", "--noproxy", "*", "-o", str(out), "-w", "%{json}", *options, lodge.url(path)]
+    command = [
+        "curl",
+        "-sS",
+        "--max-time",
+        "20",
+        "--noproxy",
+        "*",
+        "-o",
+        str(out),
+        "-w",
+        "%{json}",
+        *options,
+        lodge.url(path),
+    ]
     done = subprocess.run(command, input=stdin, capture_output=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr.decode()
     return json.loads(done.stdout), out.read_bytes() if out.exists() else b""
@@ -67,15 +80,37 @@ class TestConnections:
 
     def test_one_connection_serves_many_urls(self, lodge: Lodge) -> None:
         urls = [lodge.url(f"/?{number}") for number in range(5)]
-        command = ["curl", "-sS", "--noproxy", "*", "-w", "%{num_connects} ", *[part for url in urls for part in ("-o", "/dev/null", url)]]
+        command = [
+            "curl",
+            "-sS",
+            "--noproxy",
+            "*",
+            "-w",
+            "%{num_connects} ",
+            *[part for url in urls for part in ("-o", "/dev/null", url)],
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
         assert done.stdout.split() == ["1", "0", "0", "0", "0"]
 
     def test_http_1_0_keeps_the_connection_if_asked(self, lodge: Lodge) -> None:
         url = lodge.url("/")
-        command = ["curl", "-sS", "--noproxy", "*", "--http1.0", "-H", "Connection: keep-alive", "-w", "%{num_connects} "]
+        command = [
+            "curl",
+            "-sS",
+            "--noproxy",
+            "*",
+            "--http1.0",
+            "-H",
+            "Connection: keep-alive",
+            "-w",
+            "%{num_connects} ",
+        ]
         done = subprocess.run(
-            [*command, "-o", "/dev/null", url, "-o", "/dev/null", url], capture_output=True, text=True, timeout=PATIENCE, check=True
+            [*command, "-o", "/dev/null", url, "-o", "/dev/null", url],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=True,
         )
         assert done.stdout.split() == ["1", "0"]
 
@@ -107,7 +142,19 @@ class TestRanges:
     def test_a_broken_off_download_is_resumed(self, lodge: Lodge, tmp_path: Path) -> None:
         file = tmp_path / "big.bin"
         file.write_bytes(BIG[:300_001])
-        command = ["curl", "-sS", "--noproxy", "*", "-C", "-", "-o", str(file), "-w", "%{http_code} %{size_download}", lodge.url("/big.bin")]
+        command = [
+            "curl",
+            "-sS",
+            "--noproxy",
+            "*",
+            "-C",
+            "-",
+            "-o",
+            str(file),
+            "-w",
+            "%{http_code} %{size_download}",
+            lodge.url("/big.bin"),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
         assert done.stdout == f"206 {len(BIG) - 300_001}"
         assert file.read_bytes() == BIG
@@ -123,7 +170,9 @@ class TestConditions:
 
     def test_a_date_that_fits_saves_the_body(self, lodge: Lodge) -> None:
         date = next(
-            line.partition(": ")[2] for line in heads(lodge, "/big.bin", "-I").split("\r\n") if line.startswith("Last-Modified")
+            line.partition(": ")[2]
+            for line in heads(lodge, "/big.bin", "-I").split("\r\n")
+            if line.startswith("Last-Modified")
         )
         assert curl(lodge, "/big.bin", "-z", date)[0]["http_code"] == 304
         assert curl(lodge, "/big.bin", "-z", "Sun, 06 Nov 1994 08:49:37 GMT")[0]["http_code"] == 200
@@ -161,7 +210,9 @@ class TestMethods:
         assert said["size_upload"] == 0
         assert b"POST" in body or b"405" in body
 
-    def test_a_post_that_sends_at_once_gets_its_answer_and_the_next_connection_is_clean(self, lodge: Lodge, tmp_path: Path) -> None:
+    def test_a_post_that_sends_at_once_gets_its_answer_and_the_next_connection_is_clean(
+        self, lodge: Lodge, tmp_path: Path
+    ) -> None:
         upload = tmp_path / "upload"
         upload.write_bytes(bytes(1_000_000))
         said, _ = curl(lodge, "/", "-H", "Expect:", "--data-binary", f"@{upload}")
@@ -170,8 +221,22 @@ class TestMethods:
 
     def test_a_small_post_keeps_the_connection(self, lodge: Lodge) -> None:
         url = lodge.url("/")
-        command = ["curl", "-sS", "--noproxy", "*", "-w", "%{http_code} %{num_connects} ", "-o", "/dev/null", "-d", "a=b", url]
-        done = subprocess.run([*command, "-o", "/dev/null", url], capture_output=True, text=True, timeout=PATIENCE, check=True)
+        command = [
+            "curl",
+            "-sS",
+            "--noproxy",
+            "*",
+            "-w",
+            "%{http_code} %{num_connects} ",
+            "-o",
+            "/dev/null",
+            "-d",
+            "a=b",
+            url,
+        ]
+        done = subprocess.run(
+            [*command, "-o", "/dev/null", url], capture_output=True, text=True, timeout=PATIENCE, check=True
+        )
         assert done.stdout.split() == ["405", "1", "405", "0"]
 
 
@@ -284,7 +349,18 @@ class TestTrace:
     def test_sends_the_request_back_without_its_secrets(self) -> None:
         settings = '[web]\ntrace = true\n[[web.site]]\nroutes = [{ path = "/", files = "site" }]\n'
         with Lodge({"index.html": PAGE}, settings, workers=1) as lodge:
-            text = heads(lodge, "/x", "-X", "TRACE", "-H", "X-Seen: yes", "-H", "Authorization: Basic c2VjcmV0", "-b", "session=1")
+            text = heads(
+                lodge,
+                "/x",
+                "-X",
+                "TRACE",
+                "-H",
+                "X-Seen: yes",
+                "-H",
+                "Authorization: Basic c2VjcmV0",
+                "-b",
+                "session=1",
+            )
             head, _, body = text.partition("\r\n\r\n")
             assert head.startswith("HTTP/1.1 200 ")
             assert "\r\nContent-Type: message/http" in head

@@ -42,7 +42,9 @@ class TestAKilledWorker:
             survivors = [client for client in connected if owners[client] != victim]
             assert survivors
             load = subprocess.Popen(
-                ["wrk", "-t", "1", "-c", "16", "-d", "1s", lodge.url()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+                ["wrk", "-t", "1", "-c", "16", "-d", "1s", lodge.url()],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
             )
             try:
                 for turn in range(60):
@@ -179,7 +181,10 @@ class TestTheEnd:
 
     def test_is_bounded_by_its_setting(self) -> None:
         settings = f'[drain]\nstop_timeout = "300 ms"\n{SITE}'
-        with Lodge({"big.bin": BIG}, settings, workers=1) as lodge, Client(lodge.port(), receive_buffer=65536) as client:
+        with (
+            Lodge({"big.bin": BIG}, settings, workers=1) as lodge,
+            Client(lodge.port(), receive_buffer=65536) as client,
+        ):
             client.send(request("/big.bin"))
             client.receive_head()
             assert lodge.stop() == 0
@@ -281,7 +286,7 @@ class TestFiles:
             os.truncate(path, 1000)
             with pytest.raises((BrokenAnswerError, ConnectionResetError)):
                 client.take(length)
-        until(lambda: any('/cut.bin' in line for line in lodge.log_lines), "a line in the log")
+        until(lambda: any("/cut.bin" in line for line in lodge.log_lines), "a line in the log")
         with Client(lodge.port()) as client:
             assert client.ask("/cut.bin").body == BIG[:1000]
 
@@ -384,7 +389,10 @@ def resident(pid: int) -> int:
 
 class TestNoRoom:
     def test_for_the_log_costs_lines_alone_and_counts_them(self) -> None:
-        with Lodge({"index.html": PAGE}, f'[log]\naccess = "/dev/full"\n{SITE}', workers=1) as lodge, Client(lodge.port()) as client:
+        with (
+            Lodge({"index.html": PAGE}, f'[log]\naccess = "/dev/full"\n{SITE}', workers=1) as lodge,
+            Client(lodge.port()) as client,
+        ):
             for _ in range(50):
                 assert client.ask().status == 200
             until(lambda: lodge.metric("netlodge_access_log_dropped_lines_total") >= 50, "the count of all lost lines")
@@ -406,7 +414,9 @@ class TestNoRoom:
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
             client.ask("/?after")
             until(lambda: any("/?after" in line for line in lodge.log_lines), "a line again")
-            whole = [line for line in lodge.log_lines if line.endswith('"-" "-"') and line.startswith("127.0.0.1 - - [")]
+            whole = [
+                line for line in lodge.log_lines if line.endswith('"-" "-"') and line.startswith("127.0.0.1 - - [")
+            ]
             assert len(lodge.log_lines) - len(whole) <= 1
             assert '"GET /?after HTTP/1.1" 200 1024' in whole[-1]
 

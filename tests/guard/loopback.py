@@ -61,7 +61,7 @@ def refuse(what: str) -> None:
     message = f"{what} leaves this machine (process {os.getpid()})"
     report = os.environ.get(REPORT_VARIABLE)
     if report:
-        descriptor = os.open(report, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        descriptor = os.open(report, os.O_WRONLY | os.O_APPEND)
         try:
             os.write(descriptor, f"{message}\n".encode())
         finally:

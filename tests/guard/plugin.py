@@ -25,6 +25,7 @@ class LeftTheMachine(Exception):  # noqa: N818  (read as the heading of a failur
 
 def pytest_configure(config: pytest.Config) -> None:
     descriptor, name = tempfile.mkstemp(prefix="netlodge-guard-")
+    os.fchmod(descriptor, 0o666)  # a child may have become another user
     os.close(descriptor)
     config.stash[REPORT] = Path(name)
     os.environ[loopback.REPORT_VARIABLE] = name

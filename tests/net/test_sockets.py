@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from netlodge.net.holder import holder_of
 from netlodge.core.unix_sockets import address_of
+from netlodge.net.holder import holder_of
 from netlodge.net.sockets import BindError, BoundSockets, Endpoint, bind, explain, share_of
 
 V4 = "127.0.0.1"

@@ -1,0 +1,224 @@
+"""Requests that are new in their bytes and ask what was asked before (`session/remembering.py`)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from netlodge.http.message import Fields, Remember, Request, Response
+from netlodge.http.session.remembering import SELECTING, question_of
+from netlodge.http.session.service import HttpLimits
+from netlodge.http.wire.events import RequestHead
+from tests.http.session.rig import Rig, head_of, on_loop, status_of
+
+FOREVER = float("inf")
+
+
+def kept(reads: frozenset[str] | None = SELECTING) -> Response:
+    return Response(200, Fields([("content-type", "text/plain")]), b"hello\n", remember=Remember(FOREVER, reads=reads))
+
+
+def get(number: int, *fields: bytes, method: bytes = b"GET", target: bytes = b"/hello", host: bytes = b"a") -> bytes:
+    """A request that no other has the bytes of."""
+    lines = [b"%b %b HTTP/1.1" % (method, target), b"Host: " + host, b"User-Agent: client/%d" % number, *fields]
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+@on_loop
+async def test_what_many_ask_in_other_bytes_is_answered_without_the_handler() -> None:
+    rig = Rig()
+    rig.on("/hello", kept())
+    first = await rig.say(get(1))
+    for number in range(2, 8):
+        assert await rig.say(get(number)) == first
+    assert len(rig.handler.requests) == 2
+    assert [record.user_agent for record in rig.records] == [f"client/{number}" for number in range(1, 8)]
+    assert [record.is_recalled for record in rig.records] == [False] * 2 + [True] * 5
+    assert rig.records[-1].request_head == get(7)
+    assert rig.records[-1].status == 200
+
+
+@on_loop
+async def test_bytes_that_come_again_are_then_found_by_their_bytes() -> None:
+    rig = Rig()
+    rig.on("/hello", kept())
+    for number in (1, 2, 3, 3):
+        await rig.say(get(number))
+    assert rig.recall.find(get(3)) is not None
+    assert rig.recall.find(get(2)) is None
+    assert len(rig.handler.requests) == 2
+
+
+@on_loop
+async def test_pipelined_requests_are_answered_so_too_in_order() -> None:
+    rig = Rig()
+    rig.on("/hello", kept())
+    rig.on("/other", Response(200, body=b"other"))
+    for number in range(3):
+        await rig.say(get(number))
+    answer = await rig.say(get(10) + get(11, target=b"/other") + get(12))
+    assert answer.count(b"HTTP/1.1 200 OK") == 3
+    assert answer.index(b"hello") < answer.index(b"other") < answer.rindex(b"hello")
+    assert len(rig.handler.requests) == 3
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        get(9, method=b"HEAD"),
+        get(9, target=b"/hello?"),
+        get(9, target=b"/hell%6f"),
+        get(9, host=b"b"),
+        get(9, host=b"a:81"),
+        get(9, b"Accept: text/html"),
+        get(9, b"Range: bytes=0-1"),
+        get(9, b'If-None-Match: "x"'),
+        get(9, b"If-Modified-Since: Sat, 01 Jan 2000 00:00:00 GMT"),
+        get(9, b"Authorization: Basic eDp5"),
+        get(9, b"Proxy-Authorization: Basic eDp5"),
+        get(9, b"Cookie: a=b"),
+        get(9, b"Connection: close"),
+        get(9, b"Connection: upgrade", b"Upgrade: h2c"),
+        get(9, b"Expect: 100-continue"),
+        get(9, b"Content-Length: 1") + b"x",
+        get(9).replace(b"HTTP/1.1", b"HTTP/1.0"),
+    ],
+)
+def test_whoever_asks_something_else_or_is_somebody_asks_the_handler(other: bytes) -> None:
+    @on_loop
+    async def scenario() -> None:
+        rig = Rig()
+        rig.on("/hello", kept())
+        for number in range(4):
+            await rig.say(get(number))
+        assert len(rig.handler.requests) == 2
+        assert status_of(await rig.say(other)) in (200, 404)
+        assert len(rig.handler.requests) == 3
+
+    scenario()
+
+
+@on_loop
+async def test_what_a_selecting_field_chooses_is_remembered_apart() -> None:
+    rig = Rig()
+
+    async def choosing(request: Request) -> Response:
+        accept = request.fields.get("accept", "")
+        return Response(200, body=(accept or "").encode(), remember=Remember(FOREVER, reads=SELECTING))
+
+    rig.on("/hello", choosing)
+    for number in range(6):
+        assert (await rig.say(get(number, b"Accept: text/html"))).endswith(b"text/html")
+        assert (await rig.say(get(number, b"Accept: application/json"))).endswith(b"application/json")
+    assert len(rig.handler.requests) == 4
+
+
+@on_loop
+async def test_keep_alive_is_answered_with_its_hint() -> None:
+    rig = Rig()
+    rig.on("/hello", kept())
+    for number in range(4):
+        answer = await rig.say(get(number, b"Connection: keep-alive"))
+        assert head_of(answer)["keep-alive"] == "timeout=75"
+    assert len(rig.handler.requests) == 2
+    for number in range(4):
+        assert "keep-alive" not in head_of(await rig.say(get(number)))
+
+
+@pytest.mark.parametrize("reads", [None, frozenset({"accept", "x-tenant"})])
+def test_an_answer_that_depends_on_more_is_not_remembered_so(reads: frozenset[str] | None) -> None:
+    @on_loop
+    async def scenario() -> None:
+        rig = Rig()
+        rig.on("/hello", kept(reads))
+        for number in range(5):
+            await rig.say(get(number))
+        assert len(rig.handler.requests) == 5
+        assert len(rig.alike) == 0
+
+    scenario()
+
+
+@on_loop
+async def test_the_conditions_of_an_answer_hold_here_too() -> None:
+    rig = Rig()
+    holds = True
+
+    async def watched(request: Request) -> Response:
+        return Response(200, body=b"x", remember=Remember(FOREVER, lambda: holds, reads=SELECTING))
+
+    rig.on("/hello", watched)
+    for number in range(4):
+        await rig.say(get(number))
+    assert len(rig.handler.requests) == 2
+    holds = False
+    await rig.say(get(9))
+    assert len(rig.handler.requests) == 3
+
+
+@on_loop
+async def test_requests_that_waited_are_answered_by_the_handler() -> None:
+    """What waited while another was answered is taken up outside of a turn of the loop that began with looking at sockets."""
+    rig = Rig()
+    rig.on("/hello", kept())
+    for number in range(4):
+        await rig.say(get(number))
+    gate = asyncio.get_running_loop().create_future()
+
+    async def slow(request: Request) -> Response:
+        await gate
+        return Response(200, body=b"slow")
+
+    rig.on("/slow", slow)
+    await rig.say(get(5, target=b"/slow") + get(6))
+    gate.set_result(None)
+    answer = await rig.hear()
+    assert answer.count(b"HTTP/1.1 200 OK") == 2
+    assert len(rig.handler.requests) == 4
+
+
+@on_loop
+async def test_the_last_requests_of_a_connection_are_looked_at_one_by_one() -> None:
+    rig = Rig(limits=HttpLimits(requests_per_connection=3))
+    rig.on("/hello", kept())
+    answers = [await rig.say(get(number)) for number in range(3)]
+    assert head_of(answers[-1])["connection"] == "close"
+    assert len(rig.handler.requests) == 3
+
+
+@on_loop
+async def test_a_client_that_does_not_take_its_answers_is_made_to_wait() -> None:
+    rig = Rig()
+    rig.on("/hello", kept())
+    for number in range(3):
+        await rig.say(get(number))
+    rig.connection.stall()
+    await rig.say(get(7))
+    assert rig.connection.is_paused
+    rig.connection.flow()
+    await rig.hear()
+    assert not rig.connection.is_paused
+    assert status_of(await rig.say(get(8))) == 200
+    assert len(rig.handler.requests) == 2
+
+
+def test_no_two_requests_have_the_same_question_by_accident() -> None:
+    def head(target: str, **fields: str) -> RequestHead:
+        return RequestHead(
+            "GET", target, fields=Fields([(n.replace("_", "-"), v) for n, v in fields.items()]), host="a"
+        )
+
+    questions = {
+        question_of(head("/")),
+        question_of(head("/", accept="x")),
+        question_of(head("/", accept="x", range="y")),
+        question_of(head("/", accept="x\\nrange:y")),
+        question_of(head("/", if_range="x")),
+        question_of(head("/", if_match="x")),
+        question_of(head("/accept:x")),
+        question_of(head("/", connection="keep-alive")),
+    }
+    assert None not in questions
+    assert len(questions) == 8
+    assert question_of(head("/", connection="Keep-Alive, x")) is None
