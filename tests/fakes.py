@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+
 from netlodge.core.contracts import Peer, Session
 
 
@@ -62,21 +65,17 @@ class MemoryConnection:
         if not (self.is_closed or self.has_sent_eof or self.is_aborted):
             self.sent += data
 
-    def send_file(self, descriptor: int, offset: int, count: int) -> int:
-        import os
-
-        if not self.may_send_file or not self.is_writable or self.is_closed:
-            return 0
+    async def send_file(self, descriptor: int, offset: int, count: int) -> int:
+        if not self.is_writable:
+            await self.drained()
         data = os.pread(descriptor, count, offset)
-        self.sent += data
+        self.write(data)
         return len(data)
 
     def unacknowledged(self) -> int:
         return 0 if self.is_writable else 1
 
     async def drained(self) -> None:
-        import asyncio
-
         if self.is_closed or self.is_aborted:
             raise ConnectionResetError("the connection ended")
         if not self.is_writable:

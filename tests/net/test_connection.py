@@ -217,69 +217,81 @@ def test_drained_returns_when_the_peer_took_it_and_raises_when_it_left(run: Call
     run(scenario())
 
 
-def test_a_file_goes_out_by_the_kernel(run: Callable[..., None], tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    content = os.urandom(1 << 20) * 16
-    path.write_bytes(content)
+def sending(path: Path, count: int, outcome: list[object]) -> Callable[[Script, bytes], None]:
+    """Answer anything with `count` octets of the file, between a head and a tail."""
 
     async def send(connection: StreamConnection) -> None:
         descriptor = os.open(path, os.O_RDONLY)
         try:
             connection.write(b"head")
-            offset = 0
-            while offset < len(content):
-                if not connection.is_writable:
-                    await connection.drained()
-                offset += connection.send_file(descriptor, offset, len(content) - offset)
-            assert connection.send_file(descriptor, len(content), 10) == 0
-            assert connection.is_writable, "nothing was sent because the file ended, and one can tell"
+            outcome.append(await connection.send_file(descriptor, 0, count))
             connection.write(b"tail")
+        except ConnectionError as error:
+            outcome.append(type(error))
         finally:
             os.close(descriptor)
             connection.close()
 
     tasks: list[Awaitable[None]] = []
+    return lambda session, data: tasks.append(asyncio.ensure_future(send(session.connection)))
+
+
+@pytest.mark.parametrize("beyond", [0, 1000])
+def test_a_file_goes_out_by_the_kernel(run: Callable[..., None], tmp_path: Path, beyond: int) -> None:
+    path = tmp_path / "file"
+    content = os.urandom(1 << 20) * 16
+    path.write_bytes(content)
+    outcome: list[object] = []
 
     async def scenario() -> None:
-        async with house(lambda session, data: tasks.append(asyncio.ensure_future(send(session.connection)))) as place:
+        async with house(sending(path, len(content) + beyond, outcome)) as place:
             reader, writer = await place.dial()
             writer.write(b"?")
             assert await reader.read(-1) == b"head" + content + b"tail"
-            await tasks.pop()
+            assert outcome == [len(content)], "of a file that is shorter all there is is sent, and one can tell"
             await end(writer)
 
     run(scenario())
 
 
-def test_a_peer_that_leaves_while_a_file_goes_out_ends_the_wait(run: Callable[..., None], tmp_path: Path) -> None:
+def test_a_file_waits_for_what_was_written_before(run: Callable[..., None], tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"<file>" * 1000)
+    before = b"x" * BIG
+    outcome: list[object] = []
+    answer = sending(path, 6000, outcome)
+
+    def write_much_first(session: Script, data: bytes) -> None:
+        session.connection.write(before)
+        assert not session.connection.is_writable
+        answer(session, data)
+
+    async def scenario() -> None:
+        async with house(write_much_first) as place:
+            reader, writer = await place.dial()
+            writer.write(b"?")
+            assert await reader.read(-1) == before + b"head" + b"<file>" * 1000 + b"tail"
+            assert outcome == [6000]
+            await end(writer)
+
+    run(scenario())
+
+
+def test_a_peer_that_leaves_while_a_file_goes_out_ends_it(run: Callable[..., None], tmp_path: Path) -> None:
     path = tmp_path / "file"
     with path.open("wb") as file:
         file.truncate(1 << 30)
-    ended: list[str] = []
-
-    async def send(connection: StreamConnection) -> None:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            while True:
-                if not connection.is_writable:
-                    await connection.drained()
-                if not connection.send_file(descriptor, 0, 1 << 30) and connection.is_writable:
-                    await connection.drained()
-        except ConnectionError:
-            ended.append("ended")
-        finally:
-            os.close(descriptor)
-
-    tasks: list[Awaitable[None]] = []
+    outcome: list[object] = []
 
     async def scenario() -> None:
-        async with house(lambda session, data: tasks.append(asyncio.ensure_future(send(session.connection)))) as place:
+        async with house(sending(path, 1 << 30, outcome)) as place:
             reader, writer = await place.dial()
             writer.write(b"?")
             await reader.readexactly(1000)
+            assert not outcome
             writer.transport.abort()
-            await tasks.pop()
-            assert ended == ["ended"]
+            await until(lambda: outcome)
+            assert outcome == [ConnectionResetError]
 
     run(scenario())
 
@@ -321,7 +333,8 @@ def test_after_the_end_nothing_is_written_and_nothing_raised(run: Callable[..., 
             connection.resume_reading()
             connection.close()
             connection.abort()
-            assert connection.send_file(0, 0, 1) == 0
+            with pytest.raises(ConnectionResetError):
+                await connection.send_file(0, 0, 1)
             assert connection.unacknowledged() == 0
             assert session.losses == 1
             await end(writer)

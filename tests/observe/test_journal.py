@@ -8,7 +8,7 @@ import pytest
 
 from netlodge.core.records import Entry, Journal
 from netlodge.observe.access_log import AccessLog
-from netlodge.observe.journal import COMPLAINT_SECONDS, Observer
+from netlodge.observe.journal import BATCH, COMPLAINT_SECONDS, Observer
 from netlodge.observe.metrics import Registry
 from netlodge.observe.series import ExchangeSeries
 from netlodge.observe.tap import Ring
@@ -84,3 +84,17 @@ def test_a_defect_in_counting_still_empties_the_journal(caplog: pytest.LogCaptur
     observer.drain(journal)
     assert journal == []
     assert "A defect" in caplog.text
+
+
+def test_a_long_journal_is_taken_in_batches() -> None:
+    lines: list[int] = []
+
+    class Looker(Ring):
+        def emit(self, batch: Sequence[Entry]) -> None:
+            lines.append(len(batch))
+
+    observer = Observer(ring=Looker(10, 1000))
+    journal: Journal = [(WALL, PEER, http_record()) for _ in range(2 * BATCH + 1)]
+    assert [observer.drain(journal) for _ in range(4)] == [True, True, False, False]
+    assert lines == [BATCH, BATCH, 1]
+    assert journal == []

@@ -98,7 +98,8 @@ class LodgeRooms:
     # --- worker.Rooms --------------------------------------------------------------------------------------------------
 
     def drain_journal(self) -> None:
-        self._observer.drain(self._journal)
+        if self._observer.drain(self._journal):
+            self._loop.call_soon(self.drain_journal)  # others have their turn first
 
     def end_looking_on(self) -> None:
         self._ring.close()
@@ -111,6 +112,8 @@ class LodgeRooms:
             self._observer.log.reopen()
 
     def close(self) -> None:
+        while self._observer.drain(self._journal):
+            pass
         self._ring.close()
         if self._observer.log is not None:
             self._observer.log.close()

@@ -99,7 +99,6 @@ class Worker:
             for door in self._doors():
                 door.abort()
             await asyncio.sleep(0)  # the ends of the aborted connections
-            self._rooms.drain_journal()
             self._rooms.close()
         return 0
 

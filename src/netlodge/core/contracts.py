@@ -60,13 +60,12 @@ class Connection(Protocol):
         that may send much awaits `drained()` whenever `is_writable` is False."""
         ...
 
-    def send_file(self, descriptor: int, offset: int, count: int) -> int:
-        """Hand `count` bytes of a file, from `offset`, straight to the kernel and return how many it took.
+    async def send_file(self, descriptor: int, offset: int, count: int) -> int:
+        """Have the kernel send `count` octets of a regular file, from `offset`, after all that was sent before, as fast as the peer
+        takes them. Returns how many were sent: fewer only if the file has ended.
 
-        Zero means: not possible now (something is buffered, or the kernel is full: await `drained()`), or
-        not possible on this stream (TLS: `may_send_file` is False, read and `write` instead).
-        Raises `OSError` when the *file* cannot be read; the end of the stream is no error here (returns 0).
-        Returns less than `count` also when the file ends early: the caller asks `is_writable` to tell the two apart.
+        Only where `may_send_file` (TLS needs the octets: read and `write` them). Raises `ConnectionResetError` when the stream ended,
+        `OSError` when the file cannot be read. Not to be called while another call is under way.
         """
         ...
 

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("netlodge.net")
 
-SENDFILE_CHUNK = 4 * 1024 * 1024
-"""Octets asked of one `sendfile`: more than a socket's buffer takes at once."""
+_ENDED = "the connection ended"
 _SIOCOUTQ = 0x5411
 """Linux: octets sent that the peer has not acknowledged, and octets not sent yet (tcp(7))."""
 
@@ -44,7 +43,7 @@ class StreamConnection(asyncio.Protocol):
     """One accepted connection. Made by its door, which also gives it its session."""
 
     __slots__ = (
-        "_descriptor", "_is_closing", "_kernel_is_full", "_loop", "_transport", "_waiters", "door", "is_secure", "is_writable", "local",
+        "_descriptor", "_is_closing", "_loop", "_transport", "_waiters", "door", "is_secure", "is_writable", "local",
         "may_send_file", "peer", "progress", "session",
     )  # fmt: skip
 
@@ -55,7 +54,6 @@ class StreamConnection(asyncio.Protocol):
         self._loop = loop
         self._descriptor = -1
         self._waiters: list[asyncio.Future[None]] | None = None
-        self._kernel_is_full = False
         self._is_closing = False
         self.is_writable = True
         self.is_secure = False
@@ -93,7 +91,7 @@ class StreamConnection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._descriptor = -1
         self._is_closing = True
-        self._wake(ConnectionResetError("the connection ended"))
+        self._wake(ConnectionResetError(_ENDED))
         self.door.leave(self)
         try:
             self.session.connection_lost(error)
@@ -104,7 +102,7 @@ class StreamConnection(asyncio.Protocol):
         self.is_writable = False
 
     def resume_writing(self) -> None:
-        self.is_writable = not self._kernel_is_full
+        self.is_writable = True
         self.progress += 1
         self._wake(None)
 
@@ -125,52 +123,53 @@ class StreamConnection(asyncio.Protocol):
         if not self._transport.is_closing():
             self._transport.write(data)
 
-    def send_file(self, descriptor: int, offset: int, count: int) -> int:
-        if not self.is_writable or self._descriptor < 0:
-            return 0
-        try:
-            sent = _sendfile(self._descriptor, descriptor, offset, min(count, SENDFILE_CHUNK))
-        except BlockingIOError:
-            sent = 0
-            self._kernel_is_full = True
-            self.is_writable = False
-        except (ConnectionError, TimeoutError):
+    async def send_file(self, descriptor: int, offset: int, count: int) -> int:
+        if not self.is_writable:
+            await self.drained()
+        if self._descriptor < 0:
+            raise ConnectionResetError(_ENDED)
+        transfer = _Transfer(descriptor, offset, count)
+        if not transfer.advance(self._descriptor):
+            await self._finish_transfer(transfer)
+        if transfer.error is not None:
             self.abort()
-            return 0
-        self.progress += sent
-        return sent
+            raise ConnectionResetError(_ENDED) from transfer.error
+        return transfer.sent
+
+    async def _finish_transfer(self, transfer: _Transfer) -> None:
+        """Go on with a transfer whenever the socket is writable. The loop watches a duplicate of the descriptor, because the transport
+        owns the original."""
+        loop = self._loop
+        duplicate = os.dup(self._descriptor)
+        done = self._waiter()
+        self.is_writable = False
+
+        def advance() -> None:
+            self.progress += 1
+            if transfer.advance(duplicate) and not done.done():
+                done.set_result(None)
+
+        loop.add_writer(duplicate, advance)
+        try:
+            await done
+        finally:
+            loop.remove_writer(duplicate)
+            os.close(duplicate)
+            self.is_writable = True
 
     async def drained(self) -> None:
         if self._is_closing or self._transport.is_closing():
-            raise ConnectionResetError("the connection ended")
-        if self._kernel_is_full:
-            await self._kernel_takes_more()
-        elif not self.is_writable:
-            waiter = self._loop.create_future()
-            if self._waiters is None:
-                self._waiters = []
-            self._waiters.append(waiter)
-            await waiter
+            raise ConnectionResetError(_ENDED)
+        if not self.is_writable:
+            await self._waiter()
 
-    async def _kernel_takes_more(self) -> None:
-        """Wait until the socket is writable. The loop watches a duplicate of the descriptor: the transport owns the original."""
-        duplicate = os.dup(self._descriptor)
-        waiter = self._loop.create_future()
+    def _waiter(self) -> asyncio.Future[None]:
+        """A future that the end of the stream, or of what is buffered, resolves."""
+        waiter: asyncio.Future[None] = self._loop.create_future()
         if self._waiters is None:
             self._waiters = []
         self._waiters.append(waiter)
-        self._loop.add_writer(duplicate, self._kernel_took)
-        try:
-            await waiter
-        finally:
-            self._loop.remove_writer(duplicate)
-            os.close(duplicate)
-
-    def _kernel_took(self) -> None:
-        self._kernel_is_full = False
-        self.is_writable = True
-        self.progress += 1
-        self._wake(None)
+        return waiter
 
     def unacknowledged(self) -> int:
         """Octets that were handed to the kernel or buffered, and that the peer has not taken yet: what tells a slow reader from
@@ -229,10 +228,32 @@ class StreamConnection(asyncio.Protocol):
         self.abort()
 
 
-def _sendfile(out_descriptor: int, in_descriptor: int, offset: int, count: int) -> int:
-    if sys.platform == "darwin":  # the count of macOS bounds, and zero would mean "to the end"
-        return os.sendfile(out_descriptor, in_descriptor, offset, count) if count else 0
-    return os.sendfile(out_descriptor, in_descriptor, offset, count)
+class _Transfer:
+    """A span of a file on its way into a socket."""
+
+    __slots__ = ("_count", "_file", "_offset", "error", "sent")
+
+    def __init__(self, file: int, offset: int, count: int) -> None:
+        self._file = file
+        self._offset = offset
+        self._count = count
+        self.sent = 0
+        self.error: OSError | None = None
+
+    def advance(self, descriptor: int) -> bool:
+        """Send what the kernel takes now. Returns True when there is no more to do: all is sent, the file has ended, or `error`."""
+        while self.sent < self._count:
+            try:
+                sent = os.sendfile(descriptor, self._file, self._offset + self.sent, self._count - self.sent)
+            except BlockingIOError:
+                return False
+            except OSError as error:
+                self.error = error
+                return True
+            if not sent:
+                break
+            self.sent += sent
+        return True
 
 
 class Farewell:

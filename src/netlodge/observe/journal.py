@@ -21,6 +21,8 @@ from netlodge.observe.series import ExchangeSeries
 from netlodge.observe.tap import Ring
 
 COMPLAINT_SECONDS: Final = 60.0
+BATCH: Final = 1000
+"""Entries looked at in one go: about 300 microseconds in which nobody is answered."""
 
 _record_of = itemgetter(2)
 _logger = logging.getLogger(__name__)
@@ -45,17 +47,18 @@ class Observer:
         self._monotonic = monotonic
         self._complained = -COMPLAINT_SECONDS
 
-    def drain(self, journal: Journal) -> None:
-        """Empty the journal and hand on what stood in it. Called at every tick, also when it is empty (a log may wait for its
-        reader). Never raises."""
-        entries = journal.copy()
-        journal.clear()
+    def drain(self, journal: Journal) -> bool:
+        """Take the oldest `BATCH` entries out of the journal and hand them on; return whether more are left. Called at every tick, also
+        when there are none (a log may wait for its reader). Never raises."""
+        entries = journal[:BATCH]
+        del journal[:BATCH]
         if self._series is not None and entries:
             self._guarded(partial(_count, self._series), entries)
         if self.log is not None:
             self._guarded(self.log.write, entries)
         if self.ring is not None and entries:
             self._guarded(self.ring.emit, entries)
+        return bool(journal)
 
     def _guarded(self, look: Callable[[Sequence[Entry]], None], entries: Sequence[Entry]) -> None:
         try:

@@ -67,20 +67,11 @@ async def _send_file(connection: Connection, codec: Http1Codec, body: FileBody) 
     return sent
 
 
-async def _send_span_by_kernel(
-    connection: Connection, codec: Http1Codec, descriptor: int, offset: int, count: int
-) -> int:
-    end = offset + count
-    while offset < end:
-        if not connection.is_writable:
-            await connection.drained()
-        sent = connection.send_file(descriptor, offset, end - offset)
-        if sent:
-            codec.sent_elsewhere(sent)
-            offset += sent
-        elif connection.is_writable:
-            await connection.drained()  # raises if it was the stream that ended
-            raise ConnectionAbortedError("the file became shorter while it was sent")
+async def _send_span_by_kernel(connection: Connection, codec: Http1Codec, descriptor: int, offset: int, count: int) -> int:
+    sent = await connection.send_file(descriptor, offset, count)
+    codec.sent_elsewhere(sent)
+    if sent < count:
+        raise ConnectionAbortedError("the file became shorter while it was sent")
     return count
 
 
