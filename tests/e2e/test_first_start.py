@@ -346,9 +346,10 @@ class TestTheEnd:
                 [NETLODGE, "trace", "--json"], cwd=lodge.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
             )
             try:
-                assert trace.stdout is not None
+                said = trace.stdout
+                assert said is not None
                 with Client(lodge.port()) as client:
-                    until(lambda: client.ask() and has_something(trace.stdout), "an exchange in the trace")
+                    until(lambda: client.ask() and has_something(said), "an exchange in the trace")
                 assert lodge.stop() == 0
             finally:
                 trace.kill()

@@ -72,6 +72,13 @@ class HttpRecord:
         self.scheme = scheme
         self.__dict__.update(known)
 
+    def cut_short(self, sent: int) -> HttpRecord:
+        """The record of an exchange like this one that broke off after `sent` octets of content."""
+        other = self.alike(request_head=self.request_head, referer=self.referer, user_agent=self.user_agent)
+        other.sent = sent
+        other.outcome = "aborted"
+        return other
+
     def alike(self, *, request_head: bytes, referer: str, user_agent: str) -> HttpRecord:
         """The record of another exchange that differs in these alone. Quick: it is made for each answer that is remembered by what
         its question means."""

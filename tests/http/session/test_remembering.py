@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
-from netlodge.http.message import Fields, Remember, Request, Response
+from netlodge.http.message import Fields, FileBody, Remember, Request, Response
 from netlodge.http.session.remembering import SELECTING, question_of
 from netlodge.http.session.service import HttpLimits
 from netlodge.http.wire.events import RequestHead
-from tests.http.session.rig import Rig, head_of, on_loop, status_of
+from tests.http.session.rig import Rig, body_of, head_of, on_loop, status_of
 
 FOREVER = float("inf")
 
@@ -222,3 +225,114 @@ def test_no_two_requests_have_the_same_question_by_accident() -> None:
     assert None not in questions
     assert len(questions) == 8
     assert question_of(head("/", connection="Keep-Alive, x")) is None
+
+
+# --- files that the kernel sends ---------------------------------------------------------------------------------------
+
+
+def serving(path: Path, count: int) -> Callable[[Request], Awaitable[Response]]:
+    async def act(request: Request) -> Response:
+        body = FileBody(os.open(path, os.O_RDONLY), [(2, count)])
+        return Response(200, body=body, remember=Remember(FOREVER, reads=SELECTING))
+
+    return act
+
+
+def open_descriptors(path: Path) -> int:
+    folder = Path("/proc/self/fd")
+    return sum(os.path.realpath(entry) == str(path) for entry in folder.iterdir())
+
+
+def test_a_large_file_is_sent_again_from_its_open_descriptor(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789" * 20_000)
+
+    @on_loop
+    async def scenario() -> None:
+        rig = Rig(may_send_file=True)
+        rig.on("/hello", serving(path, 150_000))
+        first = await rig.say(get(1))
+        assert head_of(first)["content-length"] == "150000"
+        assert body_of(first) == path.read_bytes()[2:150_002]
+        for number in (1, 1, 2, 3, 3, 3):
+            assert await rig.say(get(number)) == first
+        assert len(rig.handler.requests) == 2
+        assert {record.sent for record in rig.records} == {150_000}
+        assert len(rig.records) == 7
+        assert 1 <= open_descriptors(path) <= 2
+        rig.recall.clear()
+        rig.alike.clear()
+        assert open_descriptors(path) == 0
+
+    scenario()
+
+
+def test_pipelined_requests_for_it_are_answered_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789" * 20_000)
+
+    @on_loop
+    async def scenario() -> None:
+        rig = Rig(may_send_file=True)
+        rig.on("/hello", serving(path, 100_000))
+        rig.on("/small", kept())
+        small, large = get(1, target=b"/small"), get(2)
+        one = b"".join([await rig.say(small + large) for _ in range(3)][-1:])
+        answer = await rig.say(small + large + large + small + get(3) + small)
+        assert answer.count(b"HTTP/1.1 200 OK") == 6
+        assert answer.startswith(one)
+        assert answer.endswith(b"hello\n")
+
+    scenario()
+
+
+def test_it_is_not_kept_where_the_kernel_cannot_send(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789" * 20_000)
+
+    @on_loop
+    async def scenario() -> None:
+        rig = Rig(may_send_file=False)
+        rig.on("/hello", serving(path, 100_000))
+        for number in (1, 1, 1, 2):
+            assert len(body_of(await rig.say(get(number)))) == 100_000
+        assert len(rig.handler.requests) == 4
+        assert open_descriptors(path) == 0
+
+    scenario()
+
+
+def test_when_it_shrinks_the_answer_breaks_off_visibly(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789" * 20_000)
+
+    @on_loop
+    async def scenario() -> None:
+        rig = Rig(may_send_file=True)
+        rig.on("/hello", serving(path, 100_000))
+        for _ in range(3):
+            await rig.say(get(1))
+        os.truncate(path, 50_000)
+        answer = await rig.say(get(1))
+        assert len(body_of(answer)) == 49_998
+        assert rig.connection.is_aborted
+        assert rig.records[-1].outcome == "aborted"
+
+    scenario()
+
+
+def test_head_is_remembered_without_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789" * 20_000)
+
+    @on_loop
+    async def scenario() -> None:
+        rig = Rig(may_send_file=True)
+        rig.on("/hello", serving(path, 100_000))
+        for number in (1, 1, 1, 2):
+            answer = await rig.say(get(number, method=b"HEAD"))
+            assert head_of(answer)["content-length"] == "100000"
+            assert body_of(answer) == b""
+        assert len(rig.handler.requests) == 2
+
+    scenario()

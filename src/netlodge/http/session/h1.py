@@ -40,7 +40,7 @@ from netlodge.http.session.exchange import (
     record_of,
     refusal_of,
 )
-from netlodge.http.session.remembering import question_of, remember
+from netlodge.http.session.remembering import FileSpan, question_of, remember
 from netlodge.http.session.sending import send_streamed
 from netlodge.http.session.service import HttpService
 from netlodge.http.wire.events import (
@@ -128,6 +128,9 @@ class Http1Session:
                     self._spare -= 1
                     connection = self._connection
                     connection.write(answer.wire)
+                    if answer.file is not None:
+                        self._send_remembered(answer.file, answer.record)
+                        return
                     self._journal((self._clock.wall, connection.peer, answer.record))
                     if not connection.is_writable:
                         self._hold_until_drained()
@@ -212,7 +215,7 @@ class Http1Session:
         connection = self._connection
         while end >= 4 and self._spare > 0:
             answer = self._find(data[start:end])
-            if answer is None:
+            if answer is None or answer.file is not None:
                 break
             self._spare -= 1
             wires.append(answer.wire)
@@ -227,6 +230,25 @@ class Http1Session:
                     self._codec.receive_data(data[start:])
                 return b""
         return data[start:]
+
+    def _send_remembered(self, span: FileSpan, record: HttpRecord) -> None:
+        """The head of a remembered answer is out: let the kernel send the file that follows it."""
+        self._phase = EXCHANGE
+        self._body = NO_BODY
+        self._since = self._clock.now
+        self._start(self._sent_remembered(span, record))
+
+    async def _sent_remembered(self, span: FileSpan, record: HttpRecord) -> None:
+        sent = 0
+        try:
+            sent = await self._connection.send_file(span.descriptor, span.offset, span.count)
+            if sent < span.count:
+                raise ConnectionAbortedError("the file became shorter while it was sent")
+        finally:
+            if sent < span.count:
+                record = record.cut_short(sent)
+            self._journal((self._clock.time(), self._connection.peer, record))
+        self._next()
 
     def _hold_until_drained(self) -> None:
         """The client does not take its answers: answer no more before it does."""
@@ -296,8 +318,11 @@ class Http1Session:
         )
         if service.recall.wants(head.raw):
             service.recall.remember(head.raw, answer.again(record))
-        self._journal((service.clock.wall, connection.peer, record))
         self._phase = HEAD
+        if answer.file is not None:
+            self._send_remembered(answer.file, record)
+            return True
+        self._journal((service.clock.wall, connection.peer, record))
         if not connection.is_writable:
             self._hold_until_drained()
         return True
@@ -438,6 +463,8 @@ class Http1Session:
         sent, response_head, sample, outcome = 0, b"", b"", "aborted"
         try:
             response_head = self._send_head(head, response)
+            if response.remember is not None and self._may_remember(response):
+                remember(service, head, response, response_head)
             body = response.body
             if isinstance(body, bytes):
                 if has_no_content(head.method, response.status):
@@ -446,8 +473,6 @@ class Http1Session:
                 end = self._codec.send(EndOfMessage(None))
                 self._connection.write(b"".join((response_head, content, end)))
                 sent, sample, outcome = len(body), body, "complete"
-                if response.remember is not None and self._codec.is_persistent and self._spare > 0:
-                    remember(service, head, response, response_head, body)
             else:
                 self._connection.write(response_head)
                 sent, sample = await send_streamed(
@@ -463,6 +488,11 @@ class Http1Session:
             self._hand_over(response)
         else:
             self._answered()
+
+    def _may_remember(self, response: Response) -> bool:
+        """True if the answer fits a connection like this one: it goes on, and what is sent can be sent so again."""
+        is_sendable = isinstance(response.body, bytes) or self._connection.may_send_file
+        return is_sendable and self._codec.is_persistent and self._spare > 0
 
     def _send_head(self, head: RequestHead, response: Response) -> bytes:
         """Render the head, having decided whether the connection goes on after this exchange (RFC 9112 §9.3, §9.6)."""

@@ -8,18 +8,22 @@ RFC 9110 §6.6.1 (Date), RFC 9111 §5.1 (Age): the two fields that time changes 
 
 from __future__ import annotations
 
+import os
+
 from netlodge.core.recall import Answer
 from netlodge.core.records import HttpRecord
-from netlodge.http.message import Remember, Response
+from netlodge.http.message import Body, FileBody, Remember, Response
 from netlodge.http.rules.dates import imf_fixdate
-from netlodge.http.session.exchange import record_of
+from netlodge.http.session.exchange import has_no_content, record_of
 from netlodge.http.session.service import HttpService
 from netlodge.http.wire.events import RequestHead
 
 DATE_FIELD = b"\r\nDate: "
 DATE_OCTETS = 29
 REMEMBERED_BODY = 64 * 1024
-"""Octets of the largest body that is remembered; sendfile is as good for what is larger."""
+"""Octets of the largest body that is remembered whole. Of a larger file its open descriptor is kept, and the kernel sends it."""
+DESCRIPTOR_COST = 64 * 1024
+"""What an open descriptor counts in the table's account: so a table of 32 MiB holds 500 of them at most."""
 REMEMBERED_METHODS = frozenset({"GET", "HEAD"})
 CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization"})
 """Request fields that say who asks: what is answered to them is nobody else's."""
@@ -31,20 +35,42 @@ LOOKED_AT_ONE_BY_ONE = CREDENTIALS | {"expect", "keep-alive", "upgrade"}
 """Request fields that say who asks, or change what is between client and server."""
 
 
-class HttpAnswer(Answer):
-    """`head` is a rendered head whose first field is `Date`; `body` follows it. With `born`, an `Age` field follows the date."""
+class FileSpan:
+    """A span of a file that stays open for as long as somebody refers to it: a remembered answer, or its transfer under way."""
 
-    __slots__ = ("_after_date", "_before_date", "_body", "_remember")
+    __slots__ = ("count", "descriptor", "offset")
+
+    def __init__(self, descriptor: int, offset: int, count: int) -> None:
+        self.descriptor = os.dup(descriptor)
+        self.offset = offset
+        self.count = count
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+
+class HttpAnswer(Answer):
+    """A head whose first field is `Date`, and the body that follows it: at hand, or a span of a file. If `remember` says when the
+    answer was born, an `Age` field follows the date."""
+
+    __slots__ = ("_after_date", "_before_date", "_body", "_remember", "file")
 
     record: HttpRecord
 
     def __init__(
-        self, before_date: bytes, after_date: bytes, body: bytes, *, record: HttpRecord, remember: Remember
+        self,
+        before_date: bytes,
+        after_date: bytes,
+        body: bytes,
+        file: FileSpan | None,
+        *,
+        record: HttpRecord,
+        remember: Remember,
     ) -> None:
         super().__init__(
             record=record,
             # The rendered answer is held twice: in pieces, and as it was sent last.
-            octets=2 * (len(before_date) + len(after_date) + len(body)),
+            octets=2 * (len(before_date) + len(after_date) + len(body)) + (DESCRIPTOR_COST if file else 0),
             expires=remember.expires,
             still_holds=remember.still_holds,
             slot=remember.slot,
@@ -54,16 +80,21 @@ class HttpAnswer(Answer):
         self._after_date = after_date
         self._body = body
         self._remember = remember
+        self.file = file
+        """What follows `wire`, if its octets are not in it."""
 
     @classmethod
-    def of(cls, head: bytes, body: bytes, *, record: HttpRecord, remember: Remember) -> HttpAnswer:
+    def of(cls, head: bytes, body: bytes | FileSpan, *, record: HttpRecord, remember: Remember) -> HttpAnswer:
         """From an answer as it was sent."""
         at = head.index(DATE_FIELD) + len(DATE_FIELD)
-        return cls(head[:at], head[at + DATE_OCTETS :], body, record=record, remember=remember)
+        octets, file = (body, None) if isinstance(body, bytes) else (b"", body)
+        return cls(head[:at], head[at + DATE_OCTETS :], octets, file, record=record, remember=remember)
 
     def again(self, record: HttpRecord) -> HttpAnswer:
         """The same answer for another question (an answer belongs to one table)."""
-        return HttpAnswer(self._before_date, self._after_date, self._body, record=record, remember=self._remember)
+        return HttpAnswer(
+            self._before_date, self._after_date, self._body, self.file, record=record, remember=self._remember
+        )
 
     def render(self, now: float, second: int) -> bytes:
         born = self._remember.born
@@ -96,30 +127,43 @@ def may_be_remembered(head: RequestHead, response: Response) -> bool:
     handler agreed by `Response.remember`; the session adds that the connection goes on."""
     if response.remember is None or head.method not in REMEMBERED_METHODS or head.content_length != 0:
         return False
-    if not isinstance(response.body, bytes) or len(response.body) > REMEMBERED_BODY or "set-cookie" in response.fields:
+    body = response.body
+    if isinstance(body, bytes):
+        if len(body) > REMEMBERED_BODY:
+            return False
+    elif not isinstance(body, FileBody) or len(body.parts) != 1 or isinstance(body.parts[0], bytes):
+        return False
+    if "set-cookie" in response.fields:
         return False
     return CREDENTIALS.isdisjoint(head.fields.names)
 
 
-def remember(service: HttpService, head: RequestHead, response: Response, response_head: bytes, body: bytes) -> None:
-    """Keep an answer that was just sent for whoever asks the same, if it may be kept, and was asked for before."""
-    if response.remember is None or not may_be_remembered(head, response):
+def remember(service: HttpService, head: RequestHead, response: Response, response_head: bytes) -> None:
+    """Keep an answer whose head was just rendered for whoever asks the same, if it may be kept and was asked for before. The body of
+    `response` must still be open."""
+    if not service.recall.is_on or response.remember is None or not may_be_remembered(head, response):
         return
     reads = response.remember.reads
-    if not service.recall.is_on:
-        return
     question = question_of(head) if reads is not None and reads <= SELECTING else None
     by_octets = service.recall.wants(head.raw)
     by_meaning = question is not None and service.alike.wants(question)
     if not by_octets and not by_meaning:
         return
-    record = record_of(
-        service, head, None, status=response.status, response_head=response_head, sent=len(body),
-        response_body=body[: service.capture],
-    )  # fmt: skip
+    body = b"" if has_no_content(head.method, response.status) else _kept_body(response.body)
+    sent = len(body) if isinstance(body, bytes) else body.count
+    record = record_of(service, head, None, status=response.status, response_head=response_head, sent=sent)
+    if isinstance(body, bytes):
+        record.response_body = body[: service.capture]
     record.is_recalled = True
     answer = HttpAnswer.of(response_head, body, record=record, remember=response.remember)
     if by_octets:
         service.recall.remember(head.raw, answer)
     if by_meaning and question is not None:
         service.alike.remember(question, answer.again(record))
+
+
+def _kept_body(body: Body) -> bytes | FileSpan:
+    """The body in the form in which it is kept; `may_be_remembered` has looked at it."""
+    if isinstance(body, FileBody) and isinstance(body.parts[0], tuple):
+        return FileSpan(body.descriptor, *body.parts[0])
+    return body if isinstance(body, bytes) else b""
