@@ -208,6 +208,7 @@ class TestAClientThatVanishes:
             with Client(lodge.port()) as client:
                 for _ in range(3):
                     assert client.ask().status == 200
+                    assert client.ask("/big.bin").status == 200  # what is remembered may be kept open
             lodge.metric("netlodge_connections_open")
             until(lambda: lodge.metric("netlodge_connections_open", door="web") == 0, "no connection")
             before = descriptors(worker.pid)

@@ -87,14 +87,14 @@ def test_a_defect_in_counting_still_empties_the_journal(caplog: pytest.LogCaptur
 
 
 def test_a_long_journal_is_taken_in_batches() -> None:
-    lines: list[int] = []
+    lines: list[tuple[int, int]] = []
 
     class Looker(Ring):
-        def emit(self, batch: Sequence[Entry]) -> None:
-            lines.append(len(batch))
+        def emit(self, batch: Sequence[Entry], behind: int = 0) -> None:
+            lines.append((len(batch), behind))
 
     observer = Observer(ring=Looker(10, 1000))
     journal: Journal = [(WALL, PEER, http_record()) for _ in range(2 * BATCH + 1)]
     assert [observer.drain(journal) for _ in range(4)] == [True, True, False, False]
-    assert lines == [BATCH, BATCH, 1]
+    assert lines == [(BATCH, BATCH + 1), (BATCH, 1), (1, 0)]
     assert journal == []

@@ -204,3 +204,14 @@ class TestSubscriptions:
             assert await waiting == []
 
         asyncio.run(script())
+
+
+def test_what_entries_behind_would_push_out_is_not_taken_in() -> None:
+    ring = Ring(3, 1 << 20)
+    entries = [(float(number), PEER, http_record()) for number in range(6)]
+    ring.emit(entries[:4], behind=2)
+    assert [entry[0] for entry in ring.snapshot()] == [3.0]
+    ring.emit(entries[4:])
+    assert [entry[0] for entry in ring.snapshot()] == [3.0, 4.0, 5.0]
+    ring.emit(entries[:1], behind=3)
+    assert [entry[0] for entry in ring.snapshot()] == [3.0, 4.0, 5.0]

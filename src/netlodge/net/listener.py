@@ -11,6 +11,9 @@ from typing import Protocol
 from netlodge.core.contracts import Counter, Gauge, Refusal, Session
 from netlodge.net.connection import Farewell, StreamConnection
 
+ACCEPTS_PER_TURN = 4
+"""Connections accepted from a socket in one turn of the loop. libuv accepts one for each descriptor it watches; under load, when a turn
+answers a thousand requests, those at the door would wait for seconds. So it is given several descriptors of the same socket."""
 LAST_ACCEPT = 0.05
 """Seconds in which a retiring door still takes what waits at it."""
 FAREWELL_SECONDS = 2.0
@@ -74,7 +77,7 @@ class StreamDoor:
     async def open(self, sockets: Sequence[socket.socket]) -> None:
         """Begin to accept. The sockets are bound and listening or to be listened on; the door owns them from here."""
         loop = asyncio.get_running_loop()
-        for sock in sockets:
+        for sock in [*sockets, *(sock.dup() for sock in sockets for _ in range(1, ACCEPTS_PER_TURN))]:
             make = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
             self._servers.append(await make(lambda: StreamConnection(self, loop), sock=sock, backlog=4096))
 

@@ -52,16 +52,18 @@ class Ring:
         """How many kept entries share a record: its octets are kept once."""
         self._subscriptions: list[Subscription] = []
 
-    def emit(self, batch: Sequence[Entry]) -> None:
-        """Take a batch, oldest first: the ring keeps its end, subscribers get what they selected of all of it."""
+    def emit(self, batch: Sequence[Entry], behind: int = 0) -> None:
+        """Take a batch, oldest first: the ring keeps its end, subscribers get what they selected of all of it. `behind` is how many
+        entries are known to follow: what they would push out at once is not even taken in."""
         kept = self._kept
-        for entry in batch[-self.entries :] if self.entries else ():
+        room = max(0, self.entries - behind)
+        for entry in batch[-room:] if room else ():
             kept.append(entry)
             self._keep(entry[2])
             while len(kept) > self.entries or self._kept_octets > self.octets:
                 self._let_go(kept.popleft()[2])
-        if self._passed_over is not None and len(batch) > self.entries:
-            self._passed_over.add(len(batch) - self.entries)
+        if self._passed_over is not None and len(batch) > room:
+            self._passed_over.add(len(batch) - room)
         for subscription in self._subscriptions:
             subscription.offer(batch)
 

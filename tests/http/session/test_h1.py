@@ -781,13 +781,42 @@ def test_what_the_handler_did_not_offer_or_is_too_large_is_not_remembered(respon
     scenario()
 
 
+@pytest.mark.parametrize(
+    "request_head", [b"GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", b"GET /hello HTTP/1.0\r\n\r\n"]
+)
+def test_an_answer_that_the_client_wants_to_be_the_last_is_remembered_so(request_head: bytes) -> None:
+    @on_loop
+    async def scenario() -> None:
+        rig = Rig()
+        rig.on("/hello", KEPT)
+        answers = set()
+        for _ in range(5):
+            answers.add(await rig.say(request_head + GET))
+            assert rig.connection.has_sent_eof
+            rig.connect()
+        assert len(rig.handler.requests) <= 5
+        for _ in range(3):
+            answers.add(await rig.say(request_head))
+            assert rig.connection.has_sent_eof
+            rig.connect()
+        (answer,) = answers
+        assert head_of(answer)["connection"] == "close"
+        requests = len(rig.handler.requests)
+        await rig.say(request_head)
+        assert len(rig.handler.requests) == requests
+        rig.connect()
+        assert "connection" not in head_of(await rig.say(GET))
+
+    scenario()
+
+
 @on_loop
-async def test_the_last_answer_of_a_connection_is_not_remembered() -> None:
+async def test_an_answer_that_only_we_made_the_last_is_not_remembered() -> None:
     rig = Rig()
     rig.on("/hello", KEPT)
     for _ in range(4):
-        await rig.say(b"GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-        assert rig.connection.has_sent_eof
+        rig.session.retire(at_once=False)
+        assert head_of(await rig.say(GET))["connection"] == "close"
         rig.connect()
     assert len(rig.recall) == 0
 

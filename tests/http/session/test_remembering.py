@@ -81,7 +81,7 @@ async def test_pipelined_requests_are_answered_so_too_in_order() -> None:
         get(9, b"Authorization: Basic eDp5"),
         get(9, b"Proxy-Authorization: Basic eDp5"),
         get(9, b"Cookie: a=b"),
-        get(9, b"Connection: close"),
+        get(9, b"Connection: close, x"),
         get(9, b"Connection: upgrade", b"Upgrade: h2c"),
         get(9, b"Expect: 100-continue"),
         get(9, b"Content-Length: 1") + b"x",
@@ -127,6 +127,21 @@ async def test_keep_alive_is_answered_with_its_hint() -> None:
     assert len(rig.handler.requests) == 2
     for number in range(4):
         assert "keep-alive" not in head_of(await rig.say(get(number)))
+
+
+@on_loop
+async def test_whoever_asks_for_the_end_is_answered_with_it() -> None:
+    rig = Rig()
+    rig.on("/hello", kept())
+    for number in range(6):
+        answer = await rig.say(get(number, b"Connection: close"))
+        assert head_of(answer)["connection"] == "close"
+        assert body_of(answer) == b"hello\n"
+        assert rig.connection.has_sent_eof
+        assert not rig.connection.is_aborted
+        rig.connect()
+    assert len(rig.handler.requests) == 2
+    assert "connection" not in head_of(await rig.say(get(7)))
 
 
 @pytest.mark.parametrize("reads", [None, frozenset({"accept", "x-tenant"})])

@@ -514,9 +514,15 @@ def test_an_exchange_may_be_answered_elsewhere() -> None:
     assert head.target == "/2"
 
 
-@pytest.mark.parametrize(
-    "octets", [request(b"Connection: close"), request(b"Content-Length: 1"), b"", b"GET / HTTP/1.0\r\n\r\n"]
-)
+@pytest.mark.parametrize("octets", [request(b"Connection: close"), b"GET / HTTP/1.0\r\n\r\n"])
+def test_the_last_exchange_may_be_answered_elsewhere_and_stays_the_last(octets: bytes) -> None:
+    codec = asked(octets + request())
+    codec.answered_elsewhere()
+    assert not codec.is_persistent
+    assert codec.next_event() is PAUSED
+
+
+@pytest.mark.parametrize("octets", [request(b"Content-Length: 1"), b""])
 def test_what_cannot_be_answered_elsewhere(octets: bytes) -> None:
     codec = server()
     feed(codec, [octets])

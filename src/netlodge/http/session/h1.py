@@ -40,7 +40,7 @@ from netlodge.http.session.exchange import (
     record_of,
     refusal_of,
 )
-from netlodge.http.session.remembering import FileSpan, question_of, remember
+from netlodge.http.session.remembering import HttpAnswer, question_of, remember
 from netlodge.http.session.sending import send_streamed
 from netlodge.http.session.service import HttpService
 from netlodge.http.wire.events import (
@@ -128,8 +128,8 @@ class Http1Session:
                     self._spare -= 1
                     connection = self._connection
                     connection.write(answer.wire)
-                    if answer.file is not None:
-                        self._send_remembered(answer.file, answer.record)
+                    if not answer.is_plain:
+                        self._finish_remembered(answer, answer.record)
                         return
                     self._journal((self._clock.wall, connection.peer, answer.record))
                     if not connection.is_writable:
@@ -215,7 +215,7 @@ class Http1Session:
         connection = self._connection
         while end >= 4 and self._spare > 0:
             answer = self._find(data[start:end])
-            if answer is None or answer.file is not None:
+            if answer is None or not answer.is_plain:
                 break
             self._spare -= 1
             wires.append(answer.wire)
@@ -231,24 +231,31 @@ class Http1Session:
                 return b""
         return data[start:]
 
-    def _send_remembered(self, span: FileSpan, record: HttpRecord) -> None:
-        """The head of a remembered answer is out: let the kernel send the file that follows it."""
+    def _finish_remembered(self, answer: HttpAnswer, record: HttpRecord) -> None:
+        """The octets of a remembered answer are out, and there is more to do: send a file, end the connection, or both."""
         self._phase = EXCHANGE
         self._body = NO_BODY
         self._since = self._clock.now
-        self._start(self._sent_remembered(span, record))
+        self._start(self._finished_remembered(answer, record))
 
-    async def _sent_remembered(self, span: FileSpan, record: HttpRecord) -> None:
-        sent = 0
-        try:
-            sent = await self._connection.send_file(span.descriptor, span.offset, span.count)
+    async def _finished_remembered(self, answer: HttpAnswer, record: HttpRecord) -> None:
+        connection, span = self._connection, answer.file
+        if span is not None:
+            sent = 0
+            try:
+                sent = await connection.send_file(span.descriptor, span.offset, span.count)
+            finally:
+                if sent < span.count:
+                    self._journal((self._clock.time(), connection.peer, record.cut_short(sent)))
             if sent < span.count:
                 raise ConnectionAbortedError("the file became shorter while it was sent")
-        finally:
-            if sent < span.count:
-                record = record.cut_short(sent)
-            self._journal((self._clock.time(), self._connection.peer, record))
-        self._next()
+        elif not connection.is_writable:
+            await connection.drained()
+        self._journal((self._clock.time(), connection.peer, record))
+        if answer.closes:
+            self._linger()
+        else:
+            self._next()
 
     def _hold_until_drained(self) -> None:
         """The client does not take its answers: answer no more before it does."""
@@ -319,8 +326,8 @@ class Http1Session:
         if service.recall.wants(head.raw):
             service.recall.remember(head.raw, answer.again(record))
         self._phase = HEAD
-        if answer.file is not None:
-            self._send_remembered(answer.file, record)
+        if not answer.is_plain:
+            self._finish_remembered(answer, record)
             return True
         self._journal((service.clock.wall, connection.peer, record))
         if not connection.is_writable:
@@ -462,9 +469,10 @@ class Http1Session:
                 raise
         sent, response_head, sample, outcome = 0, b"", b"", "aborted"
         try:
+            client_closes = not self._codec.is_persistent
             response_head = self._send_head(head, response)
-            if response.remember is not None and self._may_remember(response):
-                remember(service, head, response, response_head)
+            if response.remember is not None and self._may_remember(response, closes=client_closes):
+                remember(service, head, response, response_head, closes=client_closes)
             body = response.body
             if isinstance(body, bytes):
                 if has_no_content(head.method, response.status):
@@ -489,10 +497,13 @@ class Http1Session:
         else:
             self._answered()
 
-    def _may_remember(self, response: Response) -> bool:
-        """True if the answer fits a connection like this one: it goes on, and what is sent can be sent so again."""
+    def _may_remember(self, response: Response, *, closes: bool) -> bool:
+        """True if the answer fits every connection on which the same is asked: it ends this one only if the request asked for that
+        (`closes`), and what was sent can be sent so again."""
+        if self._spare <= 0 or self._is_retiring or self._peer_has_ended:
+            return False
         is_sendable = isinstance(response.body, bytes) or self._connection.may_send_file
-        return is_sendable and self._codec.is_persistent and self._spare > 0
+        return is_sendable and self._codec.is_persistent is not closes
 
     def _send_head(self, head: RequestHead, response: Response) -> bytes:
         """Render the head, having decided whether the connection goes on after this exchange (RFC 9112 §9.3, §9.6)."""

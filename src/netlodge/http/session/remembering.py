@@ -53,7 +53,7 @@ class HttpAnswer(Answer):
     """A head whose first field is `Date`, and the body that follows it: at hand, or a span of a file. If `remember` says when the
     answer was born, an `Age` field follows the date."""
 
-    __slots__ = ("_after_date", "_before_date", "_body", "_remember", "file")
+    __slots__ = ("_after_date", "_before_date", "_body", "_remember", "closes", "file", "is_plain")
 
     record: HttpRecord
 
@@ -64,6 +64,7 @@ class HttpAnswer(Answer):
         body: bytes,
         file: FileSpan | None,
         *,
+        closes: bool,
         record: HttpRecord,
         remember: Remember,
     ) -> None:
@@ -82,19 +83,27 @@ class HttpAnswer(Answer):
         self._remember = remember
         self.file = file
         """What follows `wire`, if its octets are not in it."""
+        self.closes = closes
+        """True if the client asked for the end of the connection after it, and it says so."""
+        self.is_plain = file is None and not closes
+        """True if `wire` is all there is to do."""
 
     @classmethod
-    def of(cls, head: bytes, body: bytes | FileSpan, *, record: HttpRecord, remember: Remember) -> HttpAnswer:
+    def of(
+        cls, head: bytes, body: bytes | FileSpan, *, closes: bool, record: HttpRecord, remember: Remember
+    ) -> HttpAnswer:
         """From an answer as it was sent."""
         at = head.index(DATE_FIELD) + len(DATE_FIELD)
         octets, file = (body, None) if isinstance(body, bytes) else (b"", body)
-        return cls(head[:at], head[at + DATE_OCTETS :], octets, file, record=record, remember=remember)
+        after_date = head[at + DATE_OCTETS :]
+        return cls(head[:at], after_date, octets, file, closes=closes, record=record, remember=remember)
 
     def again(self, record: HttpRecord) -> HttpAnswer:
         """The same answer for another question (an answer belongs to one table)."""
         return HttpAnswer(
-            self._before_date, self._after_date, self._body, self.file, record=record, remember=self._remember
-        )
+            self._before_date, self._after_date, self._body, self.file,
+            closes=self.closes, record=record, remember=self._remember,
+        )  # fmt: skip
 
     def render(self, now: float, second: int) -> bytes:
         born = self._remember.born
@@ -112,10 +121,11 @@ def question_of(head: RequestHead) -> str | None:
     if not LOOKED_AT_ONE_BY_ONE.isdisjoint(names):
         return None
     question = f"{head.method}\n{head.host}\n{head.port}\n{head.target}"
-    if "connection" in names:  # what browsers say, and what brings them a hint in return
-        if fields.get("connection") != "keep-alive":
+    if "connection" in names:
+        option = fields.get("connection")
+        if option != "keep-alive" and option != "close":  # noqa: PLR1714  quicker than a set
             return None
-        question += "\nkeep-alive"
+        question += f"\n{option}"  # the answer to it has a hint in return, or is the last
     if not SELECTING.isdisjoint(names):
         for name in sorted(SELECTING.intersection(names)):
             question += f"\n{name}:{fields.get(name)}"
@@ -138,9 +148,11 @@ def may_be_remembered(head: RequestHead, response: Response) -> bool:
     return CREDENTIALS.isdisjoint(head.fields.names)
 
 
-def remember(service: HttpService, head: RequestHead, response: Response, response_head: bytes) -> None:
+def remember(
+    service: HttpService, head: RequestHead, response: Response, response_head: bytes, *, closes: bool
+) -> None:
     """Keep an answer whose head was just rendered for whoever asks the same, if it may be kept and was asked for before. The body of
-    `response` must still be open."""
+    `response` must still be open. `closes`: the request asked for the end of the connection, and nothing else did."""
     if not service.recall.is_on or response.remember is None or not may_be_remembered(head, response):
         return
     reads = response.remember.reads
@@ -155,7 +167,7 @@ def remember(service: HttpService, head: RequestHead, response: Response, respon
     if isinstance(body, bytes):
         record.response_body = body[: service.capture]
     record.is_recalled = True
-    answer = HttpAnswer.of(response_head, body, record=record, remember=response.remember)
+    answer = HttpAnswer.of(response_head, body, closes=closes, record=record, remember=response.remember)
     if by_octets:
         service.recall.remember(head.raw, answer)
     if by_meaning and question is not None:

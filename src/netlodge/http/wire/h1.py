@@ -421,12 +421,13 @@ class Http1Codec:
         self._writer.count(count)
 
     def answered_elsewhere(self) -> None:
-        """Take note that the whole answer to the request just read left by another way, and begin the next exchange. Raises `SendError`
-        unless the request is complete, the answer not begun, and the connection persists."""
-        if self.our_state is not IDLE or self.their_state is not State.DONE or not self._keeps:
-            raise SendError("Only a complete request on a connection that persists can be answered elsewhere.")
-        self.their_state = self._theirs[State.DONE, Step.NEXT]
-        self._begin()
+        """Take note that the whole answer to the request just read left by another way, and be ready for the next exchange. Raises
+        `SendError` unless the request is complete and the answer not begun."""
+        if self.our_state is not IDLE or self.their_state not in {State.DONE, State.LAST}:
+            raise SendError("Only a complete request can be answered elsewhere, and only whole.")
+        if self.their_state is State.DONE:
+            self.their_state = self._theirs[State.DONE, Step.NEXT]
+            self._begin()
 
     def _after(self, step: Step) -> State:
         after = self._ours.get((self.our_state, step))
