@@ -12,7 +12,6 @@ from netlodge.config.doors import Listen
 from netlodge.config.settings import Settings
 from netlodge.net.sockets import Endpoint, name_of
 
-_NAMES = {"web": "web", "dashboard": "dashboard"}
 _EXAMPLES = {
     "web": "curl http://{address}/",
     "dashboard": "curl http://{address}/metrics",
@@ -46,9 +45,16 @@ def welcome(
     where = {service: ", ".join(found) for service, found in places.items()}
     span = max((len(text) for text in where.values()), default=0)
     lines += [f"  {service:<{width}}  {where[service]:<{span}}  {examples[service]}" for service in places]
-    lines.append(f"Settings: {source or 'defaults; `netlodge init` writes a file to change'}. Data: {settings.data}.")
+    file = _shown(source) if source else "defaults (`netlodge init` writes a file to change)"
+    lines.append(f"Settings: {file}. Data: {_shown(settings.data)}.")
     lines.append("Watch what passes with `netlodge trace`; end with Ctrl-C.")
     return "\n".join(lines)
+
+
+def _shown(path: Path) -> str:
+    """A path as short as it can be said from here."""
+    here = Path.cwd()
+    return f"./{path.relative_to(here)}" if path.is_relative_to(here) and path != here else str(path)
 
 
 def _example(service: str, address: tuple[str, int] | str) -> str:

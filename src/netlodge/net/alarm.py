@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import stat
 from collections.abc import Iterable
 from types import FrameType, TracebackType
 from typing import Self
@@ -69,3 +70,17 @@ def has_terminal() -> bool:
     except OSError:
         return False
     return True
+
+
+def leave_terminal() -> None:
+    """The terminal is gone: let standard input, output and error, as far as they were its, lead nowhere. A write to a terminal that is
+    gone fails, at the latest when the interpreter flushes its buffers at its end."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        try:
+            is_gone = stat.S_ISCHR(os.fstat(descriptor).st_mode)
+        except OSError:
+            continue  # it was closed before we began
+        if is_gone:
+            os.dup2(nowhere, descriptor)
+    os.close(nowhere)

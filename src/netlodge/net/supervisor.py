@@ -32,7 +32,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from netlodge.core.errors import NetlodgeError
-from netlodge.net.alarm import Alarm, has_terminal
+from netlodge.net.alarm import Alarm, has_terminal, leave_terminal
 from netlodge.net.generation import SIGNAL_ON_ENTRY, Event, State, next_state, restart_after
 from netlodge.net.notify import Notifier
 from netlodge.net.privileges import Account, account_to_become, drop, give
@@ -157,6 +157,7 @@ class Supervisor:
 
     def _hear(self, number: signal.Signals) -> None:
         if number == signal.SIGHUP and self._has_terminal and not has_terminal():
+            leave_terminal()
             logger.info("The terminal is gone.")
             self._stop()
         elif number == signal.SIGHUP:
@@ -214,7 +215,9 @@ class Supervisor:
         generation = _Generation(self._last_number, plan)
         self._generations.append(generation)
         self._is_changed = True
-        logger.info("Generation %d: starting %d worker(s).", generation.number, plan.worker_count)
+        # The first is announced in plain words.
+        level = logging.INFO if self._serving is not None else logging.DEBUG
+        logger.log(level, "Generation %d: starting %d worker(s).", generation.number, plan.worker_count)
         for index in range(plan.worker_count):
             try:
                 self._fork(generation, index, 0)
@@ -254,8 +257,8 @@ class Supervisor:
             gone = self._bound.keep_only(plan.endpoints)
             if gone:
                 logger.info("No longer listening on %s.", ", ".join(gone))
-        logger.info(
-            "Generation %d: %d worker(s) ready, listening on %s.",
+        logger.log(
+            logging.INFO if before is not None else logging.DEBUG, "Generation %d: %d worker(s) ready, listening on %s.",
             generation.number, len(generation.workers), ", ".join(self._bound.names()),
         )  # fmt: skip
         if before is not None:
