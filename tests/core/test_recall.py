@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,26 +21,9 @@ class Stamped(Answer):
         return b"%d" % second
 
 
-class Loop:
-    """An event loop's `call_soon`, turned by hand."""
-
-    def __init__(self) -> None:
-        self.soon: list[Callable[[], None]] = []
-
-    def call_soon(self, callback: Callable[[], None]) -> None:
-        self.soon.append(callback)
-
-    def turn(self) -> None:
-        soon, self.soon = self.soon, []
-        for callback in soon:
-            callback()
-
-
-def table(
-    octets: int = 1 << 20, generations: list[int] | None = None
-) -> tuple[Recall[bytes, Stamped], FakeClock, Loop]:
-    clock, loop = FakeClock(), Loop()
-    return Recall(octets, clock, loop.call_soon, generations), clock, loop
+def table(octets: int = 1 << 20, generations: list[int] | None = None) -> tuple[Recall[bytes, Stamped], FakeClock]:
+    clock = FakeClock()
+    return Recall(octets, clock, generations), clock
 
 
 def stamped(expires: float = FOREVER, octets: int = 10, **conditions: object) -> Stamped:
@@ -50,7 +31,7 @@ def stamped(expires: float = FOREVER, octets: int = 10, **conditions: object) ->
 
 
 def test_only_the_exact_bytes_find_the_answer() -> None:
-    recall, clock, _ = table()
+    recall, clock = table()
     recall.remember(b"GET / HTTP/1.1", stamped())
     found = recall.find(b"GET / HTTP/1.1")
     assert found is not None
@@ -60,11 +41,10 @@ def test_only_the_exact_bytes_find_the_answer() -> None:
 
 
 def test_an_expired_answer_is_dropped_at_the_instant() -> None:
-    recall, clock, loop = table()
+    recall, clock = table()
     recall.remember(b"q", stamped(expires=clock.now + 5))
     clock.advance(4.9)
     assert recall.find(b"q") is not None
-    loop.turn()
     clock.advance(0.1)
     assert recall.find(b"q") is None
     assert len(recall) == 0
@@ -74,11 +54,10 @@ def test_an_expired_answer_is_dropped_at_the_instant() -> None:
 
 def test_a_new_generation_in_the_slot_ends_the_answer() -> None:
     generations = [0, 0, 7]
-    recall, _, loop = table(generations=generations)
+    recall, _ = table(generations=generations)
     recall.remember(b"q", stamped(slot=2, generation=7))
     recall.remember(b"other", stamped(slot=1, generation=0))
     assert recall.find(b"q") is not None
-    loop.turn()
     generations[2] += 1
     assert recall.find(b"q") is None
     assert recall.find(b"other") is not None
@@ -86,49 +65,47 @@ def test_a_new_generation_in_the_slot_ends_the_answer() -> None:
 
 def test_a_condition_that_fails_ends_the_answer() -> None:
     holds = True
-    recall, _, loop = table()
+    recall, _ = table()
     recall.remember(b"q", stamped(still_holds=lambda: holds))
     assert recall.find(b"q") is not None
-    loop.turn()
     holds = False
     assert recall.find(b"q") is None
 
 
-def test_conditions_are_checked_once_a_turn_and_again_in_the_next() -> None:
+def test_conditions_are_looked_at_for_each_question() -> None:
     checks: list[int] = []
 
     def still_holds() -> bool:
         checks.append(1)
-        return True
+        return len(checks) < 4
 
-    recall, _, loop = table()
+    recall, _ = table()
     recall.remember(b"q", stamped(still_holds=still_holds))
-    for _ in range(5):
-        assert recall.find(b"q") is not None
-    assert len(checks) == 1
-    loop.turn()
-    for _ in range(5):
-        assert recall.find(b"q") is not None
-    assert len(checks) == 2
-    assert recall.ready(b"q") is not None
-    loop.turn()
-    assert recall.ready(b"q") is None
-    assert len(checks) == 2
-    recall.find(b"q")
-    assert len(loop.soon) == 1, "a turn is ended by one callback, however many answers it used"
+    assert [recall.find(b"q") is not None for _ in range(5)] == [True, True, True, False, False]
+    assert len(checks) == 4
+
+
+def test_a_review_drops_what_holds_no_longer_although_nobody_asks() -> None:
+    recall, _ = table()
+    for number in range(10):
+        recall.remember(b"%d" % number, stamped(still_holds=lambda number=number: number % 2 == 0))
+    recall.review(1)  # begins a round
+    recall.review(4)
+    assert len(recall) == 8
+    recall.review(100)
+    assert len(recall) == 5
+    assert recall.dropped == 5
 
 
 def test_an_answer_is_rendered_once_a_second() -> None:
-    recall, clock, loop = table()
+    recall, clock = table()
     recall.remember(b"q", stamped())
     first = recall.find(b"q")
     assert first is not None
     wire = first.wire
-    loop.turn()
     again = recall.find(b"q")
     assert again is not None
     assert again.wire is wire
-    loop.turn()
     clock.advance(1)
     later = recall.find(b"q")
     assert later is not None
@@ -136,13 +113,13 @@ def test_an_answer_is_rendered_once_a_second() -> None:
 
 
 def test_a_question_is_wanted_when_it_comes_the_second_time() -> None:
-    recall, _, _ = table()
+    recall, _ = table()
     assert not recall.wants(b"q")
     assert recall.wants(b"q")
 
 
 def test_a_table_of_no_octets_wants_nothing() -> None:
-    recall, _, _ = table(octets=0)
+    recall, _ = table(octets=0)
     assert not recall.wants(b"q")
     assert not recall.wants(b"q")
     recall.remember(b"q", stamped())
@@ -150,7 +127,7 @@ def test_a_table_of_no_octets_wants_nothing() -> None:
 
 
 def test_the_set_of_questions_seen_once_is_bounded() -> None:
-    recall, _, _ = table()
+    recall, _ = table()
     for number in range(SEEN_ONCE):
         assert not recall.wants(b"%d" % number)
     assert recall.wants(b"0")
@@ -159,7 +136,7 @@ def test_the_set_of_questions_seen_once_is_bounded() -> None:
 
 
 def test_an_answer_larger_than_an_eighth_of_the_table_is_not_kept() -> None:
-    recall, _, _ = table(octets=80 * ENTRY_OVERHEAD)
+    recall, _ = table(octets=80 * ENTRY_OVERHEAD)
     recall.remember(b"q", stamped(octets=10 * ENTRY_OVERHEAD))
     assert len(recall) == 0
     recall.remember(b"q", stamped(octets=8 * ENTRY_OVERHEAD))
@@ -167,11 +144,10 @@ def test_an_answer_larger_than_an_eighth_of_the_table_is_not_kept() -> None:
 
 
 def test_eviction_spares_what_was_used_once_more() -> None:
-    recall, _, loop = table(octets=10 * (ENTRY_OVERHEAD + 11))
+    recall, _ = table(octets=10 * (ENTRY_OVERHEAD + 11))
     for number in range(10):
         recall.remember(b"%d" % number, stamped())
     assert recall.find(b"0") is not None
-    loop.turn()
     recall.remember(b"a", stamped())
     assert recall.find(b"0") is not None
     assert recall.find(b"1") is None
@@ -179,7 +155,7 @@ def test_eviction_spares_what_was_used_once_more() -> None:
 
 
 def test_clear_forgets_everything() -> None:
-    recall, _, _ = table()
+    recall, _ = table()
     recall.wants(b"q")
     recall.remember(b"q", stamped())
     recall.clear()
@@ -196,17 +172,15 @@ def test_the_base_answer_says_that_it_cannot_be_rendered() -> None:
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 4000), st.booleans()), max_size=200))
 def test_the_account_never_exceeds_the_bound_and_is_exact(steps: list[tuple[int, int, bool]]) -> None:
     limit = 16 * ENTRY_OVERHEAD
-    recall, _, loop = table(octets=limit)
+    recall, _ = table(octets=limit)
     kept: dict[bytes, int] = {}
     for key, octets, is_use in steps:
         question = b"%d" % key
         if is_use:
             recall.find(question)
-            loop.turn()
         else:
             recall.remember(question, stamped(octets=octets))
             kept[question] = len(question) + octets + ENTRY_OVERHEAD
         assert recall.octets <= limit
         held = {q: cost for q, cost in kept.items() if recall.find(q) is not None}
-        loop.turn()
         assert recall.octets == sum(held.values()) or not held or len(held) == len(recall)

@@ -156,7 +156,7 @@ class LodgeRooms:
         settings = self._settings
         limits = settings.limits
         octets = settings.recall.memory // 2 if settings.recall.enabled else 0
-        remembering = (octets, self._clock, self._loop.call_soon, self._shared.generations)
+        remembering = (octets, self._clock, self._shared.generations)
         service = HttpService(
             handler,
             door=name,

@@ -64,8 +64,8 @@ class Connection(Protocol):
         """Have the kernel send `count` octets of a regular file, from `offset`, after all that was sent before, as fast as the peer
         takes them. Returns how many were sent: fewer only if the file has ended.
 
-        Only where `may_send_file` (TLS needs the octets: read and `write` them). Raises `ConnectionResetError` when the stream ended,
-        `OSError` when the file cannot be read. Not to be called while another call is under way.
+        Only where `may_send_file` (TLS needs the octets: read and `write` them). Raises `ConnectionResetError` when the stream had ended
+        before, `CutShortError` (which is one) when it ended meanwhile. Not to be called while another call is under way.
         """
         ...
 

@@ -4,11 +4,9 @@ Clients on a network ask the same questions again and again, byte for byte, and 
 arrives is first looked up here. An `Answer` holds rendered bytes and the conditions under which they still hold; only a question
 that is not here, or whose answer no longer holds, is parsed, routed and handled.
 
-**Turns.** The conditions of one answer (a `stat` of the file behind it, say) are checked at most once per turn of the event loop, not
-once per question. That loses nothing: all questions answered in one turn were readable when the turn began to look at its sockets,
-so they were sent before the check was made, and whoever had changed something before asking is seen by that check. Under load
-one check serves dozens of questions. This holds for questions that are answered where they are received: `find` is for
-`receive_data` alone, not for callbacks and tasks, which run before the loop looks at its sockets.
+**Conditions.** They are looked at anew for each question, after it was read: whoever changed something before asking gets what is
+there now. (Once for all questions of one turn of the event loop would be cheaper, and was tried: but what a turn reads may have been sent
+after it began, and libuv looks at its sockets again within a turn when a thousand are ready.)
 
 **Alike.** A question whose bytes are new may ask what another asked before. Its family may say what of a parsed question an answer
 depends on, write that as text, and keep answers by it in a table of its own: the same class, with `str` for questions.
@@ -22,7 +20,8 @@ A question is remembered only when it comes a second time: a flood of questions 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from math import inf
 from typing import Generic, Protocol, TypeVar
 
 from netlodge.core.contracts import Clock
@@ -83,7 +82,7 @@ class Answer:
         self.was_used = False
 
     def render(self, now: float, second: int) -> bytes:
-        """The bytes to send at this moment. Called at most once a second, and only for an answer in use.
+        """The bytes to send at this moment. Called at most once a second, and only for an answer that is asked for.
 
         `now` is monotonic (for ages), `second` the whole second since the epoch (for dates)."""
         raise TypeError(f"{type(self).__name__} does not say how it is rendered")
@@ -96,28 +95,29 @@ QuestionT = TypeVar("QuestionT", bytes, str)
 class Recall(Generic[QuestionT, AnswerT]):
     """The table of one policy.
 
-    `octets` bounds it (0: switched off); `call_soon` is the event loop's, and ends a turn; `generations` is the shared array.
+    `octets` bounds it (0: switched off); `generations` is the shared array.
     """
 
     __slots__ = (
-        "_answers", "_call_soon", "_clock", "_generations", "_limit", "_octets", "_ready", "_seen", "dropped", "evicted", "ready",
-    )  # fmt: skip
+        "_answers",
+        "_clock",
+        "_generations",
+        "_get",
+        "_limit",
+        "_octets",
+        "_review",
+        "_seen",
+        "dropped",
+        "evicted",
+    )
 
-    def __init__(
-        self,
-        octets: int,
-        clock: Clock,
-        call_soon: Callable[[Callable[[], None]], object],
-        generations: Generations | None = None,
-    ) -> None:
+    def __init__(self, octets: int, clock: Clock, generations: Generations | None = None) -> None:
         self._limit = octets
         self._clock = clock
-        self._call_soon = call_soon
         self._generations = generations
         self._answers: OrderedDict[QuestionT, AnswerT] = OrderedDict()
-        self._ready: dict[QuestionT, AnswerT] = {}
-        self.ready: Callable[[QuestionT], AnswerT | None] = self._ready.get
-        """The answer to these bytes if it was looked at in this turn already: what `find` returns, for less. None says nothing."""
+        self._get: Callable[[QuestionT], AnswerT | None] = self._answers.get
+        self._review: Iterator[QuestionT] = iter(())
         self._octets = 0
         self._seen: set[int] = set()
         self.dropped = 0
@@ -127,33 +127,39 @@ class Recall(Generic[QuestionT, AnswerT]):
 
     def find(self, question: QuestionT) -> AnswerT | None:
         """The answer to exactly this question, ready to send, if there is one and it holds now."""
-        answer = self._ready.get(question)
-        if answer is not None:
-            return answer
-        answer = self._answers.get(question)
+        answer = self._get(question)
         if answer is None:
             return None
-        now = self._clock.monotonic()
-        if not self._holds(answer, now):
+        if not self._holds(answer):
             self.forget(question)
             self.dropped += 1
             return None
-        second = self._clock.second
-        if answer.second != second:
-            answer.wire = answer.render(now, second)
-            answer.second = second
+        clock = self._clock
+        if answer.second != clock.second:
+            answer.second = clock.second
+            answer.wire = answer.render(clock.monotonic(), clock.second)
         answer.was_used = True
-        if not self._ready:
-            self._call_soon(self._ready.clear)  # when the loop comes to it, the turn is over
-        self._ready[question] = answer
         return answer
 
-    def _holds(self, answer: AnswerT, now: float) -> bool:
-        if now >= answer.expires:
+    def _holds(self, answer: AnswerT) -> bool:
+        if answer.still_holds is not None and not answer.still_holds():
             return False
         if answer.slot >= 0 and self._generations is not None and self._generations[answer.slot] != answer.generation:
             return False
-        return answer.still_holds is None or answer.still_holds()
+        return answer.expires == inf or self._clock.monotonic() < answer.expires
+
+    def review(self, count: int) -> None:
+        """Look at `count` more answers, whether asked for or not, and drop those that hold no longer: so that what they keep (an open
+        file that was deleted) is given back in time. To be called once a second."""
+        for _ in range(count):
+            question = next(self._review, None)
+            if question is None:
+                self._review = iter(list(self._answers))
+                return
+            answer = self._get(question)
+            if answer is not None and not self._holds(answer):
+                self.forget(question)
+                self.dropped += 1
 
     def wants(self, question: QuestionT) -> bool:
         """True if an answer to these bytes is worth rendering for the table: it is switched on, and they came before."""
@@ -183,12 +189,10 @@ class Recall(Generic[QuestionT, AnswerT]):
         answer = self._answers.pop(question, None)
         if answer is not None:
             self._octets -= self._cost(question, answer)
-            self._ready.pop(question, None)
 
     def clear(self) -> None:
         """Forget everything."""
         self._answers.clear()
-        self._ready.clear()
         self._seen.clear()
         self._octets = 0
 

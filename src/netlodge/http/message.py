@@ -256,9 +256,16 @@ Takeover = Callable[[Connection, bytes], Session]
 (RFC 9110 §7.8)."""
 
 
+SELECTING = frozenset(
+    {"accept", "if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range"}
+)
+"""The request fields by which one of several representations, or a part of it, is selected (RFC 9110 §12.5.1, §13.1, §14.2): what an
+answer may depend on to be remembered by the meaning of its request."""
+
+
 class StillHolds(Protocol):
-    """The conditions under which a remembered answer holds, beyond time and generation: asked once per turn of the event loop
-    before the answer is used. Must be quick (one `stat`), must not raise."""
+    """The conditions under which a remembered answer holds, beyond time and generation: asked each time before the answer is used. Must
+    be quick (one `stat`), must not raise."""
 
     def __call__(self) -> bool: ...
 
@@ -275,8 +282,8 @@ class Remember:
     """Slot in the shared array of generations, or -1."""
     generation: int = 0
     reads: frozenset[str] | None = None
-    """Names of the request fields that the answer depends on, beside method, target and host. With None only a request of the very
-    same bytes is answered so. A handler that decides by more (who asks, from where) takes `remember` away or sets it to None."""
+    """Names of the request fields that the answer depends on, beside method, target and host. With None, or with a name outside of
+    `SELECTING`, only a request of the very same bytes is answered so. A handler that decides by more (who asks, from where) takes `remember` away or sets it to None."""
     born: float | None = None
     """If set, an `age` field is rendered: whole seconds since this moment on the monotonic clock (RFC 9111 §5.1)."""
 

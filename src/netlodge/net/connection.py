@@ -18,6 +18,7 @@ from os import write
 from typing import TYPE_CHECKING, cast
 
 from netlodge.core.contracts import Peer, Session
+from netlodge.core.errors import CutShortError
 
 if TYPE_CHECKING:
     from netlodge.net.listener import StreamDoor
@@ -130,10 +131,13 @@ class StreamConnection(asyncio.Protocol):
             raise ConnectionResetError(_ENDED)
         transfer = _Transfer(descriptor, offset, count)
         if not transfer.advance(self._descriptor):
-            await self._finish_transfer(transfer)
+            try:
+                await self._finish_transfer(transfer)
+            except ConnectionResetError:
+                raise CutShortError(transfer.sent) from None
         if transfer.error is not None:
             self.abort()
-            raise ConnectionResetError(_ENDED) from transfer.error
+            raise CutShortError(transfer.sent) from transfer.error
         return transfer.sent
 
     async def _finish_transfer(self, transfer: _Transfer) -> None:

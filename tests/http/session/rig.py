@@ -46,8 +46,8 @@ class Rig:
         self.clock = FakeClock()
         self.entries: list[Entry] = []
         self.handler = Acts()
-        self.recall: Recall[bytes, HttpAnswer] = Recall(octets, self.clock, loop.call_soon)
-        self.alike: Recall[str, HttpAnswer] = Recall(octets, self.clock, loop.call_soon)
+        self.recall: Recall[bytes, HttpAnswer] = Recall(octets, self.clock)
+        self.alike: Recall[str, HttpAnswer] = Recall(octets, self.clock)
         self.service = HttpService(
             self.handler,
             door="web",
@@ -98,7 +98,7 @@ class Rig:
         return await self.hear()
 
     async def hear(self) -> bytes:
-        for _ in range(20):
+        for _ in range(200):
             await asyncio.sleep(0)
         return self.connection.take()
 

@@ -837,6 +837,30 @@ async def test_a_client_that_does_not_take_remembered_answers_is_made_to_wait() 
     assert status_of(await rig.say(GET)) == 200
 
 
+@on_loop
+async def test_empty_lines_between_remembered_requests_do_not_add_up() -> None:
+    rig = Rig()
+    rig.on("/hello", KEPT)
+    for _ in range(30):
+        assert status_of(await rig.say(GET)) == 200
+        assert await rig.say(b"\r\n") == b""
+
+
+@pytest.mark.parametrize("octets", [0, 1 << 20])
+def test_the_last_hundred_are_counted_down_alike_with_and_without_memory(octets: int) -> None:
+    @on_loop
+    async def scenario() -> None:
+        limit = LAST_REQUESTS + 10
+        rig = Rig(limits=HttpLimits(requests_per_connection=limit), octets=octets)
+        rig.on("/hello", KEPT)
+        ask = b"GET /hello HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"
+        hints = [head_of(await rig.say(ask)).get("keep-alive") for _ in range(limit)]
+        told = [f"timeout=75, max={limit - number}" for number in range(10, limit)]
+        assert hints == ["timeout=75"] * 9 + told + [None]
+
+    scenario()
+
+
 # --- retiring ----------------------------------------------------------------------------------------------------------------
 
 
@@ -874,3 +898,283 @@ async def test_retiring_at_once_ends_what_is_at_rest_and_finishes_what_is_not() 
     assert head_of(answer)["connection"] == "close"
     assert body_of(answer) == b"slow"
     assert rig.connection.has_sent_eof
+
+
+# --- what went wrong once ------------------------------------------------------------------------------------------------
+
+
+@on_loop
+async def test_a_body_that_breaks_after_the_answer_began_ends_the_connection() -> None:
+    rig = Rig(limits=HttpLimits(body_size=10))
+    gate = asyncio.get_running_loop().create_future()
+
+    async def late() -> AsyncIterator[bytes]:
+        yield b"begun"
+        await gate
+        yield b"done"
+
+    async def streaming(request: Request) -> Response:
+        return Response(200, body=late())
+
+    rig.on("/late", streaming)
+    await rig.say(b"POST /late HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    await rig.say(b"10\r\n0123456789abcdef\r\n")
+    gate.set_result(None)
+    answer = await rig.hear()
+    assert answer.endswith(b"4\r\ndone\r\n0\r\n\r\n")
+    assert rig.connection.has_sent_eof
+    rig.sweep(40)
+    assert rig.connection.is_closed
+
+
+@on_loop
+async def test_requests_pipelined_before_a_half_close_are_all_answered() -> None:
+    rig = Rig()
+    gate = asyncio.get_running_loop().create_future()
+
+    async def slow(request: Request) -> Response:
+        await gate
+        return Response(200, body=b"slow")
+
+    rig.on("/slow", slow)
+    rig.on("/hello", HELLO)
+    await rig.say(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n" + GET + GET)
+    rig.connection.hang_up()
+    gate.set_result(None)
+    answer = await rig.hear()
+    assert answer.count(b"HTTP/1.1 200 OK") == 3
+    assert rig.connection.is_closed
+    assert not rig.connection.is_aborted
+
+
+@pytest.mark.parametrize("scheme", [b"https", b"ftp"])
+def test_a_resource_of_another_scheme_is_not_here(scheme: bytes) -> None:
+    @on_loop
+    async def scenario() -> None:
+        rig = Rig()
+        rig.on("/hello", HELLO)
+        answer = await rig.say(b"GET %b://a/hello HTTP/1.1\r\nHost: a\r\n\r\n" % scheme)
+        assert status_of(answer) in (400, 421)
+        assert not rig.handler.requests
+        if scheme == b"https":
+            assert status_of(answer) == 421
+            assert status_of(await rig.say(b"GET http://a/hello HTTP/1.1\r\nHost: a\r\n\r\n")) == 200
+
+    scenario()
+
+
+@on_loop
+async def test_a_client_that_waits_for_100_is_not_slow() -> None:
+    rig = Rig(limits=HttpLimits(body_rate=100, body_grace=3))
+    gate = asyncio.get_running_loop().create_future()
+
+    async def late(request: Request) -> Response:
+        await gate
+        return await echo(request)
+
+    rig.on("/late", late)
+    await rig.say(POST_EXPECTING % b"/late")
+    rig.sweep(20)
+    gate.set_result(None)
+    assert await rig.hear() == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert status_of(await rig.say(b"12345")) == 200
+
+
+def test_an_answer_that_cannot_be_sent_is_500_and_gives_back_what_it_held(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"content")
+
+    @on_loop
+    async def scenario() -> None:
+        rig = Rig()
+        descriptors: list[int] = []
+
+        async def splitting(request: Request) -> Response:
+            descriptors.append(os.open(tmp_path / "f", os.O_RDONLY))
+            fields = Fields([("x-split", "a\r\nSet-Cookie: b=c")])
+            return Response(200, fields, FileBody(descriptors[-1], [(0, 7)]))
+
+        rig.on("/split", splitting)
+        rig.on("/hello", HELLO)
+        answer = await rig.say(b"GET /split HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert status_of(answer) == 500
+        assert b"Set-Cookie" not in answer
+        with pytest.raises(OSError, match="Bad file"):
+            os.fstat(descriptors[0])
+        assert status_of(await rig.say(GET)) == 200
+
+    scenario()
+
+
+@on_loop
+async def test_the_journal_has_a_sample_of_what_was_sent_and_received() -> None:
+    rig = Rig()
+    rig.on("/echo", echo)
+    await rig.say(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\r\n" + b"x" * 9000)
+    (record,) = rig.records
+    assert record.request_body == b"x" * rig.service.capture
+    assert record.response_body == b"x" * rig.service.capture
+    assert (record.received, record.sent) == (9000, 9000)
+
+
+@on_loop
+async def test_many_pipelined_requests_let_others_have_their_turn() -> None:
+    rig = Rig()
+    rig.on("/hello", HELLO)
+    rig.connection.deliver(GET * 300)
+    first = rig.connection.take().count(b"HTTP/1.1 200 OK")
+    assert first < 100
+    assert first + (await rig.hear()).count(b"HTTP/1.1 200 OK") == 300
+
+
+@on_loop
+async def test_an_answer_that_breaks_off_is_noted_with_what_was_sent() -> None:
+    rig = Rig()
+
+    async def breaking() -> AsyncIterator[bytes]:
+        yield b"12345"
+        raise ConnectionResetError
+
+    async def streaming(request: Request) -> Response:
+        return Response(200, body=breaking())
+
+    rig.on("/stream", streaming)
+    await rig.say(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert rig.records[-1].sent == 5
+    assert rig.records[-1].response_body == b"12345"
+    assert rig.records[-1].outcome == "aborted"
+
+
+@on_loop
+async def test_who_cleans_up_after_a_client_that_left_is_not_cancelled_in_it() -> None:
+    rig = Rig()
+    steps: list[str] = []
+
+    class Stream:
+        def __aiter__(self) -> Stream:
+            return self
+
+        async def __anext__(self) -> bytes:
+            return b"x"
+
+        async def aclose(self) -> None:
+            steps.append("begun")
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            steps.append("done")
+
+    async def streaming(request: Request) -> Response:
+        return Response(200, body=Stream())
+
+    rig.on("/stream", streaming)
+    rig.connection.stall()
+    await rig.say(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")
+    rig.connection.vanish()
+    await rig.hear()
+    assert steps == ["begun", "done"]
+
+
+@on_loop
+async def test_who_takes_a_stream_over_is_told_what_happened_before() -> None:
+    rig = Rig()
+    told: list[str] = []
+
+    class Told(Taken):
+        def receive_eof(self) -> None:
+            told.append("end")
+
+        def retire(self, *, at_once: bool) -> None:
+            told.append(f"retire {at_once}")
+
+    gate = asyncio.get_running_loop().create_future()
+
+    async def upgrading(request: Request) -> Response:
+        await gate
+        return Response(101, Fields([("upgrade", "shout")]), takeover=Told)
+
+    rig.on("/up", upgrading)
+    await rig.say(b"GET /up HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: shout\r\n\r\nmore")
+    rig.connection.hang_up()
+    rig.session.retire(at_once=False)
+    gate.set_result(None)
+    assert status_of(await rig.hear()) == 101
+    assert told == ["retire False", "end"]
+
+
+@on_loop
+async def test_content_is_no_part_of_what_was_no_request() -> None:
+    rig = Rig()
+    rig.on("/hello", HELLO)
+    await rig.say(b"POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 15\r\n\r\n")
+    await rig.say(b"password=secret")
+    await rig.say(b"garbage\r\n\r\n")
+    assert rig.records[-1].outcome == "refused"
+    assert rig.records[-1].request_head == b"garbage\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "request_head",
+    [
+        b"GET /stream HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, close\r\n\r\n",
+        b"GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    ],
+)
+def test_no_hint_is_given_with_the_last_answer(request_head: bytes) -> None:
+    @on_loop
+    async def scenario() -> None:
+        rig = Rig()
+
+        async def streaming(request: Request) -> Response:
+            return Response(200, body=pieces())
+
+        rig.on("/stream", streaming)
+        head = head_of(await rig.say(request_head))
+        assert head["connection"] == "close"
+        assert "keep-alive" not in head
+
+    scenario()
+
+
+@on_loop
+async def test_a_client_that_stalls_twice_has_its_time_twice() -> None:
+    rig = Rig(limits=HttpLimits(send_timeout=5))
+    gates = [asyncio.get_running_loop().create_future() for _ in range(2)]
+
+    async def two() -> AsyncIterator[bytes]:
+        for gate in gates:
+            yield b"x"
+            await gate
+
+    async def streaming(request: Request) -> Response:
+        return Response(200, body=two())
+
+    rig.on("/stream", streaming)
+    rig.connection.stall()
+    await rig.say(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")
+    rig.sweep(4)
+    rig.connection.flow()
+    await rig.hear()
+    rig.sweep(1)
+    rig.connection.stall()
+    gates[0].set_result(None)
+    await rig.hear()
+    rig.sweep(4)
+    assert not rig.connection.is_aborted
+    rig.sweep(3)
+    assert rig.connection.is_aborted
+
+
+@on_loop
+async def test_a_client_that_sends_on_after_its_last_answer_is_listened_to_for_a_while() -> None:
+    rig = Rig(limits=HttpLimits(linger_timeout=5, drain_body=1000))
+    rig.on("/hello", HELLO)
+    await rig.say(b"POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n")
+    assert rig.connection.has_sent_eof
+    for _ in range(20):
+        await rig.say(b"x" * 1_000_000)
+        rig.sweep(1)
+        assert not rig.connection.is_aborted
+    for _ in range(20):
+        if not rig.connection.is_aborted:
+            await rig.say(b"x" * 1_000_000)
+            rig.sweep(1)
+    assert rig.connection.is_aborted

@@ -176,8 +176,7 @@ async def test_the_conditions_of_an_answer_hold_here_too() -> None:
 
 
 @on_loop
-async def test_requests_that_waited_are_answered_by_the_handler() -> None:
-    """What waited while another was answered is taken up outside of a turn of the loop that began with looking at sockets."""
+async def test_requests_that_waited_for_another_are_answered_so_too() -> None:
     rig = Rig()
     rig.on("/hello", kept())
     for number in range(4):
@@ -193,7 +192,51 @@ async def test_requests_that_waited_are_answered_by_the_handler() -> None:
     gate.set_result(None)
     answer = await rig.hear()
     assert answer.count(b"HTTP/1.1 200 OK") == 2
-    assert len(rig.handler.requests) == 4
+    assert len(rig.handler.requests) == 3
+
+
+@on_loop
+async def test_a_stalled_client_gets_one_answer_after_another() -> None:
+    rig = Rig()
+    rig.on("/hello", kept())
+    rig.on("/other", Response(200, body=b"other"))
+    for number in range(3):
+        await rig.say(get(number))
+    rig.connection.stall()
+    await rig.say(get(11) + get(12) + get(13, target=b"/other") + get(14))
+    assert len(rig.records) <= 4, "one is out at most, and the others wait for the client to take it"
+    rig.connection.flow()
+    answer = await rig.hear()
+    assert answer.count(b"HTTP/1.1 200 OK") == 4
+    assert answer.index(b"other") < answer.rindex(b"hello")
+    assert [record.outcome for record in rig.records] == ["complete"] * 7
+    assert status_of(await rig.say(get(15))) == 200
+
+
+@on_loop
+async def test_the_account_counts_heads_and_samples() -> None:
+    rig = Rig()
+    rig.on("/hello", kept())
+    padding = b"X-Padding: " + b"x" * 8000
+    for _ in range(3):
+        await rig.say(get(1, padding))
+    assert rig.recall.octets > 8000 * 2
+    assert rig.alike.octets < 8000, "of the request that came first nothing is kept but what it asked"
+
+
+@on_loop
+async def test_a_client_that_is_never_done_with_a_head_is_not_late() -> None:
+    rig = Rig(limits=HttpLimits(head_timeout=5))
+    rig.on("/hello", kept())
+    for number in range(3):
+        await rig.say(get(number))
+    rest = get(100)
+    for number in range(10):
+        half = get(200 + number)[:20]
+        await rig.say(rest + half)
+        rest = get(200 + number)[20:]
+        rig.sweep(2)
+        assert not rig.connection.has_sent_eof
 
 
 @on_loop
@@ -351,3 +394,43 @@ def test_head_is_remembered_without_the_file(tmp_path: Path) -> None:
         assert len(rig.handler.requests) == 2
 
     scenario()
+
+
+def test_a_pipelined_answer_never_lands_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789" * 20_000)
+
+    @on_loop
+    async def scenario() -> None:
+        rig = Rig(may_send_file=True)
+        rig.on("/hello", serving(path, 100_000))
+        rig.on("/small", kept())
+        for number in range(3):
+            await rig.say(get(number) + get(number, target=b"/small"))
+        rig.connection.stall()
+        await rig.say(get(10) + get(11) + get(12, target=b"/small") + get(13, b"Cookie: a=b"))
+        rig.connection.flow()
+        answer = await rig.hear()
+        expected = path.read_bytes()[2:100_002]
+        assert answer.count(b"HTTP/1.1 200 OK") == 4
+        parts = answer.split(b"HTTP/1.1 200 OK")[1:]
+        assert [part.split(b"\r\n\r\n", 1)[1] for part in parts] == [expected, expected, b"hello\n", expected]
+
+    scenario()
+
+
+@on_loop
+async def test_many_answers_to_one_read_are_not_all_made_before_the_first_is_taken() -> None:
+    rig = Rig()
+    rig.on("/hello", Response(200, body=b"x" * 60_000, remember=Remember(FOREVER)))
+    for _ in range(3):
+        await rig.say(get(1))
+    write = rig.connection.write
+
+    def take_one_write(data: bytes) -> None:
+        write(data)
+        rig.connection.stall()
+
+    rig.connection.write = take_one_write  # type: ignore[method-assign]
+    answer = await rig.say(get(1) * 200)
+    assert len(answer) < 10 * 60_000

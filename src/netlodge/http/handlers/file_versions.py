@@ -20,7 +20,7 @@ from typing import Final
 
 from netlodge.core.contracts import Clock
 from netlodge.http.handlers.root import Root
-from netlodge.http.message import Remember
+from netlodge.http.message import SELECTING, Remember
 from netlodge.http.rules.conditional import EntityTag
 from netlodge.http.rules.dates import FIRST_SECOND, LAST_SECOND, imf_fixdate
 
@@ -36,10 +36,6 @@ TRIES: Final = 4
 """How often a file is looked at before it counts as one that is always changing."""
 HASHED: Final = 1 << 20
 """Size in octets up to which a file that is always changing is read whole, to make an entity tag of its content."""
-READS: Final = frozenset(
-    {"accept", "if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range"}
-)
-"""Request fields that an answer from a file may depend on."""
 OVERHEAD: Final = 1024
 """What remembering a file costs in memory beside its content, in octets."""
 
@@ -98,7 +94,7 @@ class Choice:
         self._extra = extra
         self.pairs: Pairs = (*version.pairs, *extra)
         """The fields of a 200."""
-        self.remember = Remember(inf, self.holds, reads=READS) if version.is_settled else None
+        self.remember = Remember(inf, self.holds, reads=SELECTING) if version.is_settled else None
         self.is_used = False
 
     def of(self, version: FileVersion) -> Choice:
@@ -111,13 +107,15 @@ class Choice:
         A link in the path that was repointed leads to another inode, and thus to another signature. (A directory that was moved out
         of the root and linked back keeps the signatures of its files: what is in memory is then what was read when it was inside.)
         """
+        version = self.version
         try:
-            status = os.stat(self.version.path)
+            status = os.stat(version.path)
         except OSError:
             return False
-        if signature_of(status) != self.version.signature:
+        # `signature_of`, written out: this is asked before each answer from memory.
+        if (status.st_ctime_ns, status.st_mtime_ns, status.st_size, status.st_ino, status.st_dev) != version.signature:
             return False
-        return not self.absent or all(is_absent(path) for path in self.absent)
+        return not self.absent or all(map(is_absent, self.absent))
 
 
 def is_absent(path: bytes) -> bool:

@@ -50,8 +50,9 @@ class ServerMethods:
             return self._echo(request)
         if method == "CONNECT" or request.form is TargetForm.AUTHORITY:
             raise method_error(method, self._allow)
-        if request.form is TargetForm.ASTERISK:
-            # §9.3.7: 'the "*" request is only useful as a "ping" or "no-op" type of method'.
+        if request.form is TargetForm.ASTERISK or (method == "OPTIONS" and not request.path):
+            # §9.3.7: 'the "*" request is only useful as a "ping" or "no-op" type of method'. In absolute-form it has no path (RFC 9112
+            # §3.2.4).
             return Response(204, Fields([("allow", self._allow)]))
         return await self._inner.handle(request)
 

@@ -43,11 +43,6 @@ def refusal_of(service: HttpService, error: HttpError, request: Request | None) 
     return response
 
 
-def has_no_content(method: str, status: int) -> bool:
-    """True for answers that end with their head, whatever their fields say (RFC 9112 §6.3, cases 1 and 2)."""
-    return method == "HEAD" or status in {204, 304} or 100 <= status < 200 or (method == "CONNECT" and status < 300)
-
-
 def completed_fields(service: HttpService, request_method: str, response: Response) -> list[tuple[str, str]]:
     """The response's fields with what the session adds: `date` first, `server`, and `content-length` where it is known."""
     fields = response.fields
@@ -70,39 +65,15 @@ def completed_fields(service: HttpService, request_method: str, response: Respon
     return pairs
 
 
-def record_of(
-    service: HttpService,
-    head: RequestHead,
-    request: Request | None,
-    *,
-    status: int,
-    response_head: bytes = b"",
-    response_body: bytes = b"",
-    request_body: bytes = b"",
-    received: int = 0,
-    sent: int = 0,
-    elapsed: float = 0.0,
-    outcome: str = "complete",
-) -> HttpRecord:
-    """The note of one exchange for the journal."""
+def record_of(service: HttpService, head: RequestHead) -> HttpRecord:
+    """The note of an exchange for the journal, as far as its request is concerned."""
     record = HttpRecord(door=service.door, scheme=service.scheme)
-    fields = head.fields
-    get = fields.get
+    get = head.fields.get
     record.version = head.version
     record.method = head.method
     record.target = head.target
     record.host = get("host", "") or ""
-    record.status = status
-    record.elapsed = elapsed
-    record.received = received
-    record.sent = sent
     record.referer = get("referer", "") or ""
     record.user_agent = get("user-agent", "") or ""
-    if request is not None and "user" in request.route:
-        record.user = request.route["user"]
     record.request_head = head.raw
-    record.response_head = response_head
-    record.request_body = request_body
-    record.response_body = response_body
-    record.outcome = outcome
     return record

@@ -12,11 +12,12 @@ import os
 
 from netlodge.core.recall import Answer
 from netlodge.core.records import HttpRecord
-from netlodge.http.message import Body, FileBody, Remember, Response
+from netlodge.http.message import SELECTING, Body, FileBody, Remember, Response
 from netlodge.http.rules.dates import imf_fixdate
-from netlodge.http.session.exchange import has_no_content, record_of
+from netlodge.http.session.exchange import record_of
 from netlodge.http.session.service import HttpService
 from netlodge.http.wire.events import RequestHead
+from netlodge.http.wire.framing import is_bodiless
 
 DATE_FIELD = b"\r\nDate: "
 DATE_OCTETS = 29
@@ -27,12 +28,8 @@ DESCRIPTOR_COST = 64 * 1024
 REMEMBERED_METHODS = frozenset({"GET", "HEAD"})
 CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization"})
 """Request fields that say who asks: what is answered to them is nobody else's."""
-SELECTING = frozenset(
-    {"accept", "if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range"}
-)
-"""Request fields that an answer may depend on to be remembered by the meaning of its request."""
 LOOKED_AT_ONE_BY_ONE = CREDENTIALS | {"expect", "keep-alive", "upgrade"}
-"""Request fields that say who asks, or change what is between client and server."""
+"""Request fields that say who asks, or of which an answer may depend on in ways that no handler can know of."""
 
 
 class FileSpan:
@@ -70,8 +67,12 @@ class HttpAnswer(Answer):
     ) -> None:
         super().__init__(
             record=record,
-            # The rendered answer is held twice: in pieces, and as it was sent last.
-            octets=2 * (len(before_date) + len(after_date) + len(body)) + (DESCRIPTOR_COST if file else 0),
+            # The rendered answer is held twice: in pieces, and as it was sent last; and the record has the heads and a sample.
+            octets=2 * (len(before_date) + len(after_date) + len(body))
+            + len(record.request_head)
+            + len(record.response_head)
+            + len(record.response_body)
+            + (DESCRIPTOR_COST if file else 0),
             expires=remember.expires,
             still_holds=remember.still_holds,
             slot=remember.slot,
@@ -133,8 +134,8 @@ def question_of(head: RequestHead) -> str | None:
 
 
 def may_be_remembered(head: RequestHead, response: Response) -> bool:
-    """True if anyone who asks the same may have the same answer: asked by nobody in particular, without content, and small enough. The
-    handler agreed by `Response.remember`; the session adds that the connection goes on."""
+    """True if anyone who asks the same may have the same answer: asked by nobody in particular, without content, and either small or one
+    span of a file. The handler agreed by `Response.remember`; the session adds what concerns the connection."""
     if response.remember is None or head.method not in REMEMBERED_METHODS or head.content_length != 0:
         return False
     body = response.body
@@ -161,17 +162,22 @@ def remember(
     by_meaning = question is not None and service.alike.wants(question)
     if not by_octets and not by_meaning:
         return
-    body = b"" if has_no_content(head.method, response.status) else _kept_body(response.body)
-    sent = len(body) if isinstance(body, bytes) else body.count
-    record = record_of(service, head, None, status=response.status, response_head=response_head, sent=sent)
-    if isinstance(body, bytes):
-        record.response_body = body[: service.capture]
+    body = b"" if is_bodiless(head.method, response.status) else _kept_body(response.body)
+    record = record_of(service, head)
+    record.status = response.status
+    record.response_head = response_head
     record.is_recalled = True
+    if isinstance(body, bytes):
+        record.sent = len(body)
+        record.response_body = body[: service.capture]
+    else:
+        record.sent = body.count
     answer = HttpAnswer.of(response_head, body, closes=closes, record=record, remember=response.remember)
     if by_octets:
         service.recall.remember(head.raw, answer)
     if by_meaning and question is not None:
-        service.alike.remember(question, answer.again(record))
+        # Each use has a request head of its own.
+        service.alike.remember(question, answer.again(record.alike(request_head=b"", referer="", user_agent="")))
 
 
 def _kept_body(body: Body) -> bytes | FileSpan:

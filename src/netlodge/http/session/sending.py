@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 
 from netlodge.core.contracts import Connection
-from netlodge.http.message import Chunks, FileBody, Response
+from netlodge.core.errors import CutShortError
+from netlodge.http.message import Body, Chunks, FileBody, Response
 from netlodge.http.wire.events import Data, EndOfMessage
 from netlodge.http.wire.h1 import Http1Codec
 
@@ -16,73 +17,86 @@ FILE_READ = 256 * 1024
 """Octets read of a file at a time where the kernel cannot send it by itself."""
 
 
-async def send_streamed(
-    connection: Connection, codec: Http1Codec, response: Response, *, is_bodiless: bool, capture: int
-) -> tuple[int, bytes]:
-    """Send the body of `response`, whose head is out, and its end. Returns its octets and the first `capture` of them, if they passed
-    here. What the body holds is given back in any case. Raises `ConnectionError` when the stream or the file ended early."""
-    body = response.body
-    sent, sample = 0, b""
-    if isinstance(body, FileBody):
+class Sending:
+    """One body on its way. `sent` counts its octets, `sample` has the first `capture` of those that passed here; both tell the truth also
+    when it broke off."""
+
+    __slots__ = ("_capture", "_codec", "_connection", "sample", "sent")
+
+    def __init__(self, connection: Connection, codec: Http1Codec, capture: int) -> None:
+        self._connection = connection
+        self._codec = codec
+        self._capture = capture
+        self.sent = 0
+        self.sample = b""
+
+    async def send(self, response: Response, *, is_bodiless: bool) -> None:
+        """Send the body of `response`, whose head is out, and its end. What the body holds is given back in any case.
+
+        Raises `ConnectionError` when the stream or the file ended early, and what a stream raises."""
+        body = response.body
         try:
-            if not is_bodiless:
-                sent = await _send_file(connection, codec, body)
+            if is_bodiless:
+                pass
+            elif isinstance(body, FileBody):
+                await self._send_file(body)
+            elif not isinstance(body, bytes):
+                await self._send_chunks(body)
         finally:
-            os.close(body.descriptor)
-    elif not isinstance(body, bytes):
+            await give_back(body)
+        trailers = response.trailers() if response.trailers is not None and not is_bodiless else None
+        self._connection.write(self._codec.send(EndOfMessage(trailers)))
+
+    async def _send_chunks(self, body: Chunks) -> None:
+        connection = self._connection
+        async for piece in body:
+            if piece:
+                self._write(piece)
+                if len(self.sample) < self._capture:
+                    self.sample += piece[: self._capture - len(self.sample)]
+                if not connection.is_writable:
+                    await connection.drained()
+
+    async def _send_file(self, body: FileBody) -> None:
+        by_kernel = self._connection.may_send_file and self._codec.sends_identity
+        for part in body.parts:
+            if isinstance(part, bytes):
+                self._write(part)
+            elif by_kernel:
+                await self._send_span_by_kernel(body.descriptor, *part)
+            else:
+                await self._send_span(body.descriptor, *part)
+
+    async def _send_span_by_kernel(self, descriptor: int, offset: int, count: int) -> None:
         try:
-            if not is_bodiless:
-                sent, sample = await _send_chunks(connection, codec, body, capture)
-        finally:
-            if hasattr(body, "aclose"):
-                await body.aclose()
-    trailers = response.trailers() if response.trailers is not None and not is_bodiless else None
-    connection.write(codec.send(EndOfMessage(trailers)))
-    return sent, sample
-
-
-async def _send_chunks(connection: Connection, codec: Http1Codec, body: Chunks, capture: int) -> tuple[int, bytes]:
-    sent, sample = 0, b""
-    async for piece in body:
-        if piece:
-            connection.write(codec.send(Data(piece)))
-            sent += len(piece)
-            if len(sample) < capture:
-                sample += piece[: capture - len(sample)]
-            if not connection.is_writable:
-                await connection.drained()
-    return sent, sample
-
-
-async def _send_file(connection: Connection, codec: Http1Codec, body: FileBody) -> int:
-    sent = 0
-    for part in body.parts:
-        if isinstance(part, bytes):
-            connection.write(codec.send(Data(part)))
-            sent += len(part)
-        elif connection.may_send_file and codec.sends_identity:
-            sent += await _send_span_by_kernel(connection, codec, body.descriptor, *part)
-        else:
-            sent += await _send_span(connection, codec, body.descriptor, *part)
-    return sent
-
-
-async def _send_span_by_kernel(connection: Connection, codec: Http1Codec, descriptor: int, offset: int, count: int) -> int:
-    sent = await connection.send_file(descriptor, offset, count)
-    codec.sent_elsewhere(sent)
-    if sent < count:
-        raise ConnectionAbortedError("the file became shorter while it was sent")
-    return count
-
-
-async def _send_span(connection: Connection, codec: Http1Codec, descriptor: int, offset: int, count: int) -> int:
-    end = offset + count
-    while offset < end:
-        if not connection.is_writable:
-            await connection.drained()
-        data = os.pread(descriptor, min(FILE_READ, end - offset), offset)
-        if not data:
+            sent = await self._connection.send_file(descriptor, offset, count)
+        except CutShortError as error:
+            self.sent += error.sent
+            raise
+        self._codec.sent_elsewhere(sent)
+        self.sent += sent
+        if sent < count:
             raise ConnectionAbortedError("the file became shorter while it was sent")
-        connection.write(codec.send(Data(data)))
-        offset += len(data)
-    return count
+
+    async def _send_span(self, descriptor: int, offset: int, count: int) -> None:
+        end = offset + count
+        while offset < end:
+            if not self._connection.is_writable:
+                await self._connection.drained()
+            data = os.pread(descriptor, min(FILE_READ, end - offset), offset)
+            if not data:
+                raise ConnectionAbortedError("the file became shorter while it was sent")
+            self._write(data)
+            offset += len(data)
+
+    def _write(self, data: bytes) -> None:
+        self._connection.write(self._codec.send(Data(data)))
+        self.sent += len(data)
+
+
+async def give_back(body: Body) -> None:
+    """Close what a body holds. Once for each response."""
+    if isinstance(body, FileBody):
+        os.close(body.descriptor)
+    elif hasattr(body, "aclose"):
+        await body.aclose()

@@ -429,6 +429,10 @@ class Http1Codec:
             self.their_state = self._theirs[State.DONE, Step.NEXT]
             self._begin()
 
+    def forget_empty_lines(self) -> None:
+        """Requests that never came here stood between the empty lines that did: count anew."""
+        self._empty_lines = 0
+
     def _after(self, step: Step) -> State:
         after = self._ours.get((self.our_state, step))
         if after is None:
