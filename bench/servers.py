@@ -33,6 +33,7 @@ UVICORN = "uvicorn, bare ASGI"
 GRANIAN = "Granian, bare ASGI"
 LODGE = "Netlodge"
 LODGE_PARSING = "Netlodge, recall off"
+LODGE_FIXED = "Netlodge, no file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,7 @@ def start_granian(setting: Setting) -> list[Server]:
 
 def start_lodge(setting: Setting, name: str = LODGE, *overrides: str) -> list[Server]:
     port = free_port()
-    data = setting.place / ("lodge" if name == LODGE else "lodge-other")
+    data = setting.place / "-".join(["lodge", *name.replace(",", "").split()[1:]])
     settings = {
         "data": str(data),
         "workers": setting.workers,
@@ -170,7 +171,9 @@ def start_lodge(setting: Setting, name: str = LODGE, *overrides: str) -> list[Se
         # As the others are set: what rests is kept until the benchmark lets go.
         "limits.idle_timeout": "10 min",
     }
-    command = [str(Path(sys.executable).with_name("netlodge")), "up", "--files", str(setting.site), "--only", "web"]
+    command = [str(Path(sys.executable).with_name("netlodge")), "up", "--only", "web"]
+    if name != LODGE_FIXED:
+        command += ["--files", str(setting.site)]
     for key, value in settings.items():
         command += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
     for override in overrides:
@@ -182,6 +185,12 @@ def start_lodge_parsing(setting: Setting) -> list[Server]:
     return start_lodge(setting, LODGE_PARSING, "recall.enabled=false")
 
 
+def start_lodge_fixed(setting: Setting) -> list[Server]:
+    """The same octets, of which the settings are the source: remembered, and no file to look at before each answer."""
+    body = "a" * 1024
+    return start_lodge(setting, LODGE_FIXED, f'web.site=[{{ routes = [{{ path = "/", respond = "{body}" }}] }}]')
+
+
 STARTERS: dict[str, Callable[[Setting], list[Server]]] = {
     # In this order: Varnish and Squid fetch from nginx.
     "floor": start_floor,
@@ -191,6 +200,7 @@ STARTERS: dict[str, Callable[[Setting], list[Server]]] = {
     "uvicorn": start_uvicorn,
     "granian": start_granian,
     "lodge": start_lodge,
+    "lodge-fixed": start_lodge_fixed,
     "lodge-parsing": start_lodge_parsing,
 }
 

@@ -236,7 +236,6 @@ def test_the_table_changes_no_octet(root: Path) -> None:
         assert on.metric("netlodge_http_recalled_total") > 1000
 
 
-@pytest.mark.xfail(strict=True, reason="http/session/h1.py: _recall_until must be one less: limit - LAST_REQUESTS - 1")
 def test_the_last_requests_of_a_connection_are_told_alike(root: Path) -> None:
     """`limits.requests_per_connection`: the hints count down, and the last answer is the last."""
     wanted = [Exchange.of("GET", "/", *fields) for fields in ((), ("Connection: keep-alive",))] * 70

@@ -16,6 +16,7 @@ import pytest
 import uvloop
 
 from netlodge.core.contracts import Session
+from netlodge.core.errors import CutShortError
 from netlodge.net.connection import StreamConnection, peer_of
 from netlodge.net.listener import DoorCounters, DoorLimits, StreamDoor
 from netlodge.net.tally import Tally
@@ -79,10 +80,16 @@ class Script:
 
 
 class House:
-    """A door on a free port of the loopback address, and its sessions."""
+    """A door on a free port of the loopback address, or at a path, and its sessions."""
+
+    address: Any
+    port: int
+    copy: socket.socket
+    """Of the listening socket, as a supervisor holds it."""
 
     def __init__(self, on_data: Callable[[Script, bytes], None], limits: DoorLimits | None = None) -> None:
         self.sessions: list[Script] = []
+        self.port = 0
         self.open_gauge, self.accepted, self.defects = Cell(), Cell(), Cell()
         self.refusals: list[str] = []
         self.tally = Tally(1)
@@ -108,17 +115,31 @@ class House:
     async def dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.port)
 
+    def knock(self) -> socket.socket:
+        """A client that waits at the door: connected, as far as the kernel is concerned."""
+        client = socket.socket(socket.AF_INET if isinstance(self.address, tuple) else socket.AF_UNIX)
+        client.connect(self.address)
+        client.setblocking(False)
+        return client
+
 
 @asynccontextmanager
-async def house(on_data: Callable[[Script, bytes], None], limits: DoorLimits | None = None) -> AsyncIterator[House]:
+async def house(
+    on_data: Callable[[Script, bytes], None], limits: DoorLimits | None = None, *, path: Path | None = None
+) -> AsyncIterator[House]:
     place = House(on_data, limits)
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = socket.socket(socket.AF_UNIX if path else socket.AF_INET)
+    listening.bind(str(path) if path else ("127.0.0.1", 0))
+    listening.listen(100)
     listening.setblocking(False)
-    place.port = listening.getsockname()[1]  # type: ignore[attr-defined]
+    place.address = listening.getsockname()
+    place.port = 0 if path else place.address[1]
+    place.copy = listening.dup()
     await place.door.open([listening])
     try:
         yield place
     finally:
+        place.copy.close()
         place.door.close()
         for _ in range(5):  # what was being accepted meanwhile comes a turn later
             place.door.abort()
@@ -291,7 +312,7 @@ def test_a_peer_that_leaves_while_a_file_goes_out_ends_it(run: Callable[..., Non
             assert not outcome
             writer.transport.abort()
             await until(lambda: outcome)
-            assert outcome == [ConnectionResetError]
+            assert outcome == [CutShortError]
 
     run(scenario())
 
@@ -440,31 +461,138 @@ def test_a_farewell_ends_by_time_or_amount(run: Callable[..., None]) -> None:
     run(scenario())
 
 
+async def ask(client: socket.socket) -> bytes:
+    """What an `echo` answers; empty if it has closed."""
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(client, b"y")
+    return await loop.sock_recv(client, 1)
+
+
 def test_retiring_tells_every_session_and_takes_who_waits_at_the_door(run: Callable[..., None]) -> None:
     async def scenario() -> None:
         async with house(echo) as place:
+            place.copy.close()
             reader, writer = await place.dial()
             writer.write(b"x")
             assert await reader.readexactly(1) == b"x"
             place.door.sweep(1.0)
-            waiting = socket.create_connection(("127.0.0.1", place.port))
-            waiting.setblocking(False)
-            place.door.retire(at_once=True)
-            assert place.sessions[0].retired == [True]
-            assert place.sessions[0].sweeps == 1
-            assert not place.door.is_empty
-            await until(lambda: len(place.sessions) == 2)
-            assert place.sessions[1].retired == [False], "who came last is given until the next sweep"
-            place.door.sweep(2.0)
-            assert place.sessions[1].retired == [False, True]
-            await asyncio.get_running_loop().sock_sendall(waiting, b"y")
-            assert await asyncio.get_running_loop().sock_recv(waiting, 1) == b"y"
-            await until(lambda: not place.door._servers)
+            with place.knock() as waiting:
+                place.door.retire(at_once=True)
+                assert place.sessions[0].retired == [True]
+                assert place.sessions[0].sweeps == 1
+                assert not place.door.is_empty
+                await until(lambda: len(place.sessions) == 2)
+                assert place.sessions[1].retired == [False], "who came last is given until the next sweep"
+                place.door.sweep(2.0)
+                assert place.sessions[1].retired == [False, True]
+                assert await ask(waiting) == b"y"
+            await until(lambda: not place.door._closing)
             with socket.socket() as probe:
-                assert probe.connect_ex(("127.0.0.1", place.port)) == errno.ECONNREFUSED
-            waiting.close()
+                assert probe.connect_ex(place.address) == errno.ECONNREFUSED
             await end(writer)
             await until(lambda: place.door.is_empty)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_a_door_that_retires_takes_all_who_came_before_and_none_who_comes_after(
+    run: Callable[..., None], kind: str, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        async with house(echo, path=tmp_path / "door" if kind == "unix" else None) as place:
+            before = [place.knock() for _ in range(20)]
+            place.door.retire(at_once=False)
+            assert not place.door.is_empty, "who waited is still to be served"
+            after = place.knock()
+            assert [await ask(client) for client in before] == [b"y"] * 20
+            assert {tuple(session.retired) for session in place.sessions} == {(False,)}
+            for client in before:
+                client.close()
+            await until(lambda: place.door.is_empty)
+            assert len(place.sessions) == 20
+            place.copy.accept()[0].close()  # so it still waited, for whoever has the socket now
+            after.close()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_whoever_is_at_the_threshold_when_a_door_retires_is_served(run: Callable[..., None], turns: int) -> None:
+    async def scenario() -> None:
+        async with house(echo) as place:
+            with place.knock() as client:
+                for _ in range(turns):  # the loop accepts in one of them and makes the connection in another
+                    await asyncio.sleep(0)
+                place.door.retire(at_once=False)
+                assert not place.door.is_empty
+                assert await ask(client) == b"y"
+            await until(lambda: place.door.is_empty)
+
+    run(scenario())
+
+
+def test_sockets_that_a_retiring_door_was_just_given_are_let_go(run: Callable[..., None]) -> None:
+    async def scenario() -> None:
+        async with house(echo) as place:
+            with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as probe:
+                address = listening.getsockname()
+                opening = asyncio.ensure_future(place.door.open([listening.dup()]))
+                await asyncio.sleep(0)
+                place.door.retire(at_once=False)
+                await opening
+                await until(lambda: place.door.is_empty)
+                listening.close()
+                assert probe.connect_ex(address) == errno.ECONNREFUSED
+
+    run(scenario())
+
+
+def test_a_connection_that_cannot_be_taken_at_the_last_moment_is_a_defect_and_holds_nothing_up(
+    run: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    def fall_over() -> StreamConnection:
+        raise ValueError("a defect of the door")
+
+    async def scenario() -> None:
+        async with house(echo) as place:
+            with place.knock() as client:
+                place.door._new_connection = fall_over  # type: ignore[method-assign]
+                place.door.retire(at_once=False)
+                assert await asyncio.get_running_loop().sock_recv(client, 1) == b""
+                await until(lambda: place.door.is_empty)
+                assert place.defects.value == 1
+                assert "ValueError: a defect of the door" in caplog.text
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("step", ["sweep", "retire", "retire at the door", "retire at the next sweep"])
+def test_a_session_that_raises_when_it_is_swept_or_retired_ends_its_connection_alone(
+    run: Callable[..., None], caplog: pytest.LogCaptureFixture, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fall_over(session: Script, *_: object, **how: object) -> None:
+        raise ZeroDivisionError(f"a defect in {step}")
+
+    async def scenario() -> None:
+        async with house(echo) as place:
+            clients = [place.knock() for _ in range(4)]
+            if step != "retire at the door":
+                await until(lambda: len(place.sessions) == 4)
+            if step.endswith("sweep"):
+                place.door.retire(at_once=True)
+            monkeypatch.setattr(Script, step.split(maxsplit=1)[0], fall_over)
+            if step.endswith("sweep"):
+                place.door.sweep(1.0)
+            else:
+                place.door.retire(at_once=False)
+            for client in clients:
+                with suppress(ConnectionResetError):
+                    assert await asyncio.get_running_loop().sock_recv(client, 1) == b""
+                client.close()
+            assert place.defects.value == 4
+            assert caplog.text.count(f"ZeroDivisionError: a defect in {step}") == 4
+            assert caplog.text.count("a defect in the session of 127.0.0.1:") == 4
 
     run(scenario())
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from netlodge.http.message import Fields, FileBody, Remember, Request, Response
-from netlodge.http.session.remembering import SELECTING, question_of
+from netlodge.http.message import SELECTING, Fields, FileBody, Remember, Request, Response
+from netlodge.http.session.remembering import question_of
 from netlodge.http.session.service import HttpLimits
 from netlodge.http.wire.events import RequestHead
 from tests.http.session.rig import Rig, body_of, head_of, on_loop, status_of
