@@ -131,6 +131,15 @@ class TestItsLife:
             assert process.wait(10) == 0
             assert process.stderr.read() == ""
 
+    def test_it_ends_soon_after_the_lodge(self, tmp_path: Path) -> None:
+        with unix_lodge(tmp_path, [1]) as (lodge, (worker,)), trace_process(tmp_path) as process:
+            assert process.stderr is not None
+            worker.wait_for_traces(1)
+            worker.retire()
+            lodge.lock.release()
+            assert process.wait(5) == 3
+            assert "has ended" in process.stderr.read()
+
 
 class TestFailures:
     def test_no_lodge_is_one_sentence_and_exit_code_3(self, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-"""A lodge of which only the control sockets are real: each worker serves `Control` over HTTP/1.1 on a Unix socket in DATA/run."""
+"""A lodge of which only the pid file's lock and the control sockets are real: each worker serves `Control` over HTTP/1.1 on a Unix
+socket in DATA/run."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 from netlodge.core.records import Entry
 from netlodge.dashboard.control import Control, TraceStream
 from netlodge.http.message import HttpError, Response
+from netlodge.net.rundir import RunDirectory
 from netlodge.observe.metrics import Registry
 from netlodge.observe.tap import Ring
 from tests.dashboard.requests import request
@@ -122,7 +124,8 @@ class UnixLodge:
         self.data = data
         self.registry = Registry()
         self.run_folder = data / "run"
-        self.run_folder.mkdir(parents=True)
+        self.lock = RunDirectory(self.run_folder)
+        self.lock.acquire()
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever)
         self._thread.start()
@@ -140,6 +143,8 @@ class UnixLodge:
         return self.run(work())
 
     def close(self) -> None:
+        self.lock.release()
+
         async def end() -> None:
             tasks = asyncio.all_tasks() - {asyncio.current_task()}
             for task in tasks:

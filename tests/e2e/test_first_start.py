@@ -149,9 +149,6 @@ class TestAChange:
             until(lambda: page(lodge) == b"pong", "the new answer")
             assert lodge.metric("netlodge_generation") == 2
 
-    @pytest.mark.xfail(
-        strict=True, reason="superseded workers accept for net.listener.LAST_ACCEPT after the reload is said to be done"
-    )
     def test_is_done_when_it_is_said_to_be(self) -> None:
         text = '[[web.site]]\nroutes = [{{ path = "/", respond = "{}" }}]\n'
         with Lodge(settings=text.format(0)) as lodge:

@@ -42,6 +42,7 @@ class Settings:
     start: float = 20.0
     drain: float = 20.0
     stop: float = 20.0
+    handover: float = 20.0
     trouble: str = ""
     """What happens to a worker before it is ready: `raise`, `exit`, `defect`, `hang`. To the first worker alone, and only when it comes
     back: `exit again`, `hang again`."""
@@ -63,7 +64,7 @@ class Settings:
 
     @property
     def timeouts(self) -> Timeouts:
-        return Timeouts(self.start, self.drain, self.stop)
+        return Timeouts(self.start, self.drain, self.stop, self.handover)
 
     @property
     def run_directory(self) -> Path:
@@ -175,6 +176,7 @@ class LineWorker:
             self._selector.register(sock, selectors.EVENT_READ)
 
     def _retire(self, *, is_ending: bool) -> None:
+        is_first = not self._is_retiring
         self._is_retiring = True
         self._is_ending |= is_ending
         for listener in self._listeners:
@@ -182,6 +184,8 @@ class LineWorker:
             self._selector.unregister(listener)
             listener.close()
         self._listeners.clear()
+        if is_first:
+            self._lifeline.retired()
         if self._is_ending:
             for sock, is_under_way in tuple(self._connections.items()):
                 if not is_under_way:

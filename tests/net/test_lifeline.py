@@ -38,6 +38,16 @@ def test_a_worker_is_ready(line: Line) -> None:
     assert above.is_ready
 
 
+def test_a_worker_accepts_no_more(line: Line) -> None:
+    above, below, _ = line
+    below.ready()
+    above.receive()
+    assert not above.is_retired
+    below.retired()
+    assert above.receive()
+    assert above.is_retired
+
+
 def test_a_reason_arrives_whole_in_any_segmentation(line: Line) -> None:
     above, _, raw = line
     for octet in "failed größer als erlaubt\0".encode():

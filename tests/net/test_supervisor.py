@@ -399,12 +399,71 @@ def test_who_waits_at_an_address_that_is_given_up_is_still_served(start: Start) 
         waiting.send("who")
         lodge.set(listen=[("127.0.0.1", 0)])
         lodge.send(signal.SIGHUP)
-        lodge.expect(r"Reload 1: done")
+        lodge.expect(r"No longer listening on")
         os.kill(pid, signal.SIGCONT)
         assert int(waiting.receive().split()[1]) == pid
     lodge.expect(r"Generation 1: ended")
     assert is_refused(second)
     assert not is_refused(first)
+
+
+def test_a_reload_is_done_when_the_old_generation_accepts_no_more(start: Start) -> None:
+    lodge = start()
+    [address] = lodge.ready()
+    [pid] = pids_of(lodge)
+    with Client(address) as held:
+        held.ask("wait")  # it has to stay
+        freeze(pid)
+        lodge.set(answer="two")
+        lodge.send(signal.SIGHUP)
+        lodge.expect(r"Generation 2: 1 worker\(s\) ready")
+        lodge.send(signal.SIGUSR1)
+        lodge.expect(r"reopened by")  # so the supervisor went on meanwhile
+        state = lodge.state()
+        assert state is not None
+        assert (state.reload.began, state.reload.ended) == (1, 0)
+        assert "Reload 1: done" not in lodge.text
+        os.kill(pid, signal.SIGCONT)
+        lodge.expect(r"Reload 1: done")
+        for _ in range(10):
+            with Client(address) as client:
+                assert client.ask().startswith("two")
+
+
+def test_a_worker_that_dies_accepts_no_more(start: Start) -> None:
+    lodge = start()
+    lodge.ready()
+    [pid] = pids_of(lodge)
+    freeze(pid)
+    lodge.send(signal.SIGHUP)
+    lodge.expect(r"Generation 2: 1 worker\(s\) ready")
+    os.kill(pid, signal.SIGKILL)
+    lodge.expect(r"Reload 1: done")
+
+
+def test_a_reload_does_not_wait_for_ever_for_a_worker_that_says_nothing(start: Start) -> None:
+    lodge = start(handover=0.1)
+    lodge.ready()
+    [pid] = pids_of(lodge)
+    freeze(pid)
+    lodge.send(signal.SIGHUP)
+    lodge.expect(r"Generation 1: 1 worker\(s\) did not say in time that they accept no more")
+    lodge.expect(r"Reload 1: done")
+    os.kill(pid, signal.SIGCONT)
+    lodge.expect(r"Generation 1: ended")
+
+
+def test_an_end_while_the_old_generation_still_accepts_leaves_the_reload_done(start: Start) -> None:
+    lodge = start()
+    lodge.ready()
+    [pid] = pids_of(lodge)
+    freeze(pid)
+    lodge.send(signal.SIGHUP)
+    lodge.expect(r"Generation 2: 1 worker\(s\) ready")
+    lodge.send(signal.SIGTERM)
+    lodge.expect(r"Reload 1: done")
+    os.kill(pid, signal.SIGCONT)
+    assert lodge.wait() == 0
 
 
 def test_a_new_address_that_is_taken_leaves_all_as_it_was(start: Start) -> None:

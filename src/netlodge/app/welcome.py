@@ -40,11 +40,14 @@ def welcome(
         if endpoint.kind == "stream":
             places.setdefault(listen.service, []).append(name_of("stream", address))
             examples.setdefault(listen.service, _example(listen.service, address))
+        elif name_of("stream", address) not in places.get(listen.service, ()):
+            # With port 0 the system chose another one for datagrams; else it goes without saying.
+            places.setdefault(listen.service, []).append(name_of("datagram", address))
     lines = [f"Netlodge {__version__} is open (pid {os.getpid()})."]
     width = max((len(service) for service in places), default=0)
     where = {service: ", ".join(found) for service, found in places.items()}
     span = max((len(text) for text in where.values()), default=0)
-    lines += [f"  {service:<{width}}  {where[service]:<{span}}  {examples[service]}" for service in places]
+    lines += [f"  {service:<{width}}  {where[service]:<{span}}  {examples.get(service, '')}" for service in places]
     file = _shown(source) if source else "defaults (`netlodge init` writes a file to change)"
     lines.append(f"Settings: {file}. Data: {_shown(settings.data)}.")
     lines.append("Watch what passes with `netlodge trace`; end with Ctrl-C.")

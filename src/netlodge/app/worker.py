@@ -33,7 +33,10 @@ class Door(Protocol):
 
     async def open(self, sockets: Sequence[socket.socket]) -> None: ...
     def sweep(self, now: float) -> None: ...
-    def retire(self, *, at_once: bool) -> None: ...
+    def retire(self, *, at_once: bool) -> None:
+        """When this returns, nothing is accepted any more."""
+        ...
+
     def abort(self) -> None: ...
     @property
     def is_empty(self) -> bool: ...
@@ -75,6 +78,7 @@ class Worker:
         self._journal: Journal = []
         self._ticks = 0
         self._is_retiring = False
+        self._opening: set[asyncio.Task[None]] = set()
 
     async def run(self) -> int:
         """Serve; return the process's exit code."""
@@ -127,11 +131,13 @@ class Worker:
 
     def _retire(self, at_once: bool) -> None:
         """SIGUSR2: a younger generation has taken over. SIGTERM: the lodge ends, or the time to retire is over."""
-        if not self._is_retiring:
-            logger.debug("worker %d retires%s", os.getpid(), " at once" if at_once else "")
+        is_first = not self._is_retiring
         self._is_retiring = True
         for door in self._doors():
             door.retire(at_once=at_once)
+        if is_first:
+            logger.debug("worker %d retires%s", os.getpid(), " at once" if at_once else "")
+            self._lifeline.retired()
 
     def _hear_supervisor(self) -> None:
         handed = self._lifeline.receive()
@@ -147,8 +153,18 @@ class Worker:
             if self._is_retiring:
                 sock.close()
             else:
-                task = loop.create_task(self._rooms.doors[endpoint].open([sock]))
-                task.add_done_callback(lambda done: done.exception())
+                task = loop.create_task(self._open(endpoint, sock))
+                self._opening.add(task)
+                task.add_done_callback(self._opening.discard)
+
+    async def _open(self, endpoint: Endpoint, sock: socket.socket) -> None:
+        """Serve a socket that was handed over. Those who wait in it wait on if that fails, until a worker takes the socket that can."""
+        try:
+            await self._rooms.doors[endpoint].open([sock])
+        except Exception:
+            logger.exception(
+                "worker %d: cannot serve another socket of %s (%s)", os.getpid(), endpoint, endpoint.setting
+            )
 
     def _end(self) -> None:
         if not self._ended.done():

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ import click
 from netlodge.cli.running import data_option, failures_as_sentences, run_folder
 from netlodge.core.records import Entry
 from netlodge.dashboard.follow import Follower
+from netlodge.net.rundir import running_pid
 from netlodge.observe.exchange import encode
 from netlodge.observe.render import Renderer
 from netlodge.observe.selection import Selection, SelectionError
@@ -51,8 +53,12 @@ def command(
     except SelectionError as error:
         raise click.UsageError(str(error)) from error
     render = encode if as_json else Renderer(is_verbose=verbose, has_colour=sys.stdout.isatty()).render
+    folder = run_folder(data)
     try:
-        with failures_as_sentences(), closing(Follower(run_folder(data), selection, is_recent=recent)) as follower:
+        with (
+            failures_as_sentences(),
+            closing(Follower(folder, selection, is_running=partial(_is_running, folder), is_recent=recent)) as follower,
+        ):
             _print(follower, render, count)
     except KeyboardInterrupt:
         # The one way to end a trace is no failure.
@@ -60,6 +66,13 @@ def command(
     except BrokenPipeError:
         # `| head` has seen enough; nothing is left to be flushed into the broken pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _is_running(folder: Path) -> bool:
+    try:
+        return running_pid(folder) is not None
+    except OSError:
+        return True  # nothing that this user may see says otherwise
 
 
 def _print(follower: Follower, render: Callable[[Entry | Gap], str], count: int | None) -> None:

@@ -25,8 +25,8 @@ from netlodge.observe.tap import Gap
 
 RESCAN_SECONDS: Final = 1.0
 
-ENDED_SECONDS: Final = 10.0
-"""How long a lodge may have no worker that answers before it counts as ended: longer than a restart takes."""
+UNANSWERED_SECONDS: Final = 0.1
+"""Between two looks while no worker answers: has the lodge ended, or are its workers about to come back?"""
 
 QUEUED_BATCHES: Final = 64
 """What waits here for a slow terminal; beyond it the worker waits, and drops and counts."""
@@ -42,7 +42,7 @@ class _Piece(NamedTuple):
 class Follower:
     """Iterate to get batches of exchanges, oldest first; an empty one when nothing passed for `patience` seconds.
 
-    `is_recent`: begin with what the rings hold. The iterator raises `NotRunningError` when no lodge runs or it ended,
+    `is_running` tells whether the lodge lives, with or without workers that answer. `is_recent`: begin with what the rings hold. The iterator raises `NotRunningError` when no lodge runs or it ended,
     `NotPermittedError`, and `ControlError` when a worker refuses. `close` ends it from within the same thread.
     """
 
@@ -51,12 +51,14 @@ class Follower:
         run_folder: Path,
         selection: Selection,
         *,
+        is_running: Callable[[], bool],
         is_recent: bool = False,
         patience: float = RESCAN_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._run_folder = run_folder
         self._selection = selection
+        self._is_running = is_running
         self._is_recent = is_recent
         self._patience = patience
         self._monotonic = monotonic
@@ -69,17 +71,15 @@ class Follower:
         failure = self._rescan(self._is_recent)
         if not self._answers:
             raise failure or NotRunningError(f"No lodge runs on {self._run_folder.parent}.")
-        scanned = alive = self._monotonic()
+        scanned = self._monotonic()
         while True:
             yield self._next_batch()
             now = self._monotonic()
-            if now - scanned >= RESCAN_SECONDS:
+            if now - scanned >= RESCAN_SECONDS or not self._answers:
                 scanned = now
                 # A worker that began since the last look has nothing in its ring that passed before this trace.
                 self._rescan(is_recent=True)
-            if self._answers:
-                alive = now
-            elif now - alive >= ENDED_SECONDS:
+            if not self._answers and not self._is_running():
                 raise NotRunningError(f"The lodge on {self._run_folder.parent} has ended.")
 
     def close(self) -> None:
@@ -94,7 +94,7 @@ class Follower:
     def _next_batch(self) -> list[Entry | Gap]:
         """What is there when something is, in the order of time; nothing if nothing came until the next look is due."""
         came: list[Entry | Gap] = []
-        wait: float | None = self._patience
+        wait: float | None = self._patience if self._answers else min(self._patience, UNANSWERED_SECONDS)
         with suppress(Empty):
             while True:
                 piece = self._queue.get(timeout=wait) if wait else self._queue.get_nowait()

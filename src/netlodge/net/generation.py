@@ -97,6 +97,8 @@ class Timeouts:
     """`drain.timeout`: for a generation that a reload replaced."""
     stop: float = 30.0
     """`drain.stop_timeout`: for the exchanges under way when the lodge ends, or when `drain` is over."""
+    handover: float = 2.0
+    """For the workers of a generation that a reload replaced to say that they accept no more. Then the reload is done either way."""
 
     def of(self, state: State) -> float:
         """How long a generation may stay in a state before it is OVERDUE."""

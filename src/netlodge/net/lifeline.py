@@ -1,8 +1,8 @@
 """The line between the supervisor and one worker: a socket pair, made before the fork.
 
-Up it go `ready` and the reason of a start that failed. Down it come sockets that the worker is to serve too. And each end learns
-from the end of the stream that the other process is gone, however it went: that is how a lodge whose supervisor was killed
-leaves no workers behind.
+Up it go `ready`, the reason of a start that failed, and `retired`. Down it come sockets that the worker is to serve too. And each
+end learns from the end of the stream that the other process is gone, however it went: that is how a lodge whose supervisor was
+killed leaves no workers behind.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from netlodge.net.sockets import Endpoint
 
 _READY = b"ready"
 _FAILED = b"failed "
+_RETIRED = b"retired"
 _END = b"\0"
 
 
@@ -33,6 +34,10 @@ class Lifeline:
     def ready(self) -> None:
         """Say that this worker accepts connections and has its signal handlers. Once."""
         self._send(_READY)
+
+    def retired(self) -> None:
+        """Say that this worker accepts nothing any more, at no door. Once."""
+        self._send(_RETIRED)
 
     def failed(self, sentence: str) -> None:
         """Say why this worker will not become ready."""
@@ -71,6 +76,7 @@ class SupervisorEnd:
         self._sock = sock
         self._pending = b""
         self.is_ready = False
+        self.is_retired = False
         self.failure = ""
         """The reason that the worker gave."""
 
@@ -78,7 +84,7 @@ class SupervisorEnd:
         return self._sock.fileno()
 
     def receive(self) -> bool:
-        """Take in what the worker said (`is_ready`, `failure`). Returns False at the end of the stream."""
+        """Take in what the worker said (`is_ready`, `is_retired`, `failure`). Returns False at the end of the stream."""
         while True:
             try:
                 data = self._sock.recv(65536)
@@ -92,6 +98,8 @@ class SupervisorEnd:
             for message in messages:
                 if message == _READY:
                     self.is_ready = True
+                elif message == _RETIRED:
+                    self.is_retired = True
                 elif message.startswith(_FAILED):
                     self.failure = message.removeprefix(_FAILED).decode("utf-8", "replace")
 

@@ -57,7 +57,7 @@ class Plan(Protocol):
 
         It sets handlers for SIGUSR2 (retire), SIGTERM (finish and end) and SIGUSR1 (reopen logs), begins to accept, calls
         `lifeline.ready()`, and from then on calls `lifeline.receive()` whenever the lifeline is readable. On SIGUSR2 and SIGTERM it
-        accepts what already waits in its sockets, and closes them. A `NetlodgeError` raised before `ready` is the reason of a start
+        accepts what already waits in its sockets, closes them, and calls `lifeline.retired()`. A `NetlodgeError` raised before `ready` is the reason of a start
         that failed.
         """
         ...

@@ -12,6 +12,9 @@ already). When a worker does not come back at once, or an address got more socke
 | SIGUSR1 | passed on to all workers | reopen log files |
 | SIGUSR2 | ignored | retire: accept no more, finish without haste |
 
+A reload is done when the new generation is up and every worker of the one before it has said that it accepts no more, or has ended:
+who connects after that meets the new settings. One that says nothing is not waited for long (`Timeouts.handover`).
+
 A worker that is told to retire or to end accepts what already waits in its sockets before it closes them: of an address that is
 given up, its copy may be the last one, and what waits in a socket when the last copy is closed is reset (net.ipv4.tcp_migrate_req
 in the kernel's ip-sysctl.rst).
@@ -77,6 +80,15 @@ class _Generation:
         return min(self.deadline, *starts, *restarts, math.inf)
 
 
+@dataclass(frozen=True, slots=True)
+class _Handover:
+    """The last step of a reload: the generation before still has to cease to accept."""
+
+    before: _Generation
+    due: float
+    """When it is no longer waited for."""
+
+
 class Supervisor:
     """Runs a `Service`. Needs the main thread of a process that has no other, and no event loop."""
 
@@ -91,6 +103,7 @@ class Supervisor:
         """Oldest first; without those that ended."""
         self._last_number = 0
         self._serving: _Generation | None = None
+        self._handover: _Handover | None = None
         self._is_stopping = False
         self._exit_code = 0
         self._is_reload_queued = False
@@ -130,6 +143,8 @@ class Supervisor:
     def _wait(self) -> None:
         """Wait until a signal or a worker says something, or something is due."""
         soonest = min(generation.soonest() for generation in self._generations)
+        if self._handover is not None:
+            soonest = min(soonest, self._handover.due)
         patience = None if soonest == math.inf else max(0.0, soonest - time.monotonic())
         for key, _ in self._selector.select(patience):
             if key.fileobj is self._alarm:
@@ -147,6 +162,7 @@ class Supervisor:
                 code = worker.exit_code()
                 if code is not None:
                     self._ended(generation, worker, code, now)
+            self._watch_handover(now)
             self._keep_time(generation, now)
             if not generation.workers and not generation.vacancies:
                 self._enter(generation, Event.EMPTY)
@@ -200,7 +216,9 @@ class Supervisor:
             self._notifier.stopping()
         self._is_stopping = self._is_changed = True
         self._is_reload_queued = False
-        if self._is_reloading():
+        if self._handover is not None:
+            self._end_handover()
+        elif self._is_reloading():
             self._end_reload("The lodge was told to end.")
         # From now on the workers' copies are the last: when they close them, new connections are refused, not kept waiting.
         self._bound.close()
@@ -262,8 +280,7 @@ class Supervisor:
             generation.number, len(generation.workers), ", ".join(self._bound.names()),
         )  # fmt: skip
         if before is not None:
-            logger.info("Reload %d: done.", self._reload.began)
-            self._end_reload("")
+            self._handover = _Handover(before, time.monotonic() + before.plan.timeouts.handover)
         else:
             self._notifier.ready()
             self._publish()  # who acts on the announcement finds the state as announced
@@ -319,6 +336,26 @@ class Supervisor:
                 f"workers: {new.worker_count} do not fit beside earlier generations, which still finish their connections "
                 f"({free} places are free); try again later, or lower `drain.timeout`."
             )
+
+    def _watch_handover(self, now: float) -> None:
+        """End the reload once the generation before accepts no more."""
+        if self._handover is None:
+            return
+        before = self._handover.before
+        silent = [worker for worker in before.workers if not worker.line.is_retired]
+        if silent and now < self._handover.due:
+            return
+        if silent:
+            logger.warning(
+                "Generation %d: %d worker(s) did not say in time that they accept no more; they may still serve by the old settings.",
+                before.number, len(silent),
+            )  # fmt: skip
+        self._end_handover()
+
+    def _end_handover(self) -> None:
+        self._handover = None
+        logger.info("Reload %d: done.", self._reload.began)
+        self._end_reload("")
 
     def _abandon_reload(self, serving: _Generation, reason: str) -> None:
         for sentence in reason.splitlines():

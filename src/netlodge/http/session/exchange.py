@@ -1,6 +1,6 @@
-"""What every exchange does, whichever version carries it: call the handler, complete its answer, and note what passed.
+"""What every exchange does, whichever version carries it: judge the request, call the handler, complete its answer, and note what passed.
 
-RFC 9110 §6.6.1 (Date), §8.6 (Content-Length), §10.2.4 (Server).
+RFC 9110 §6.6.1 (Date), §7.4 (misdirected requests), §8.6 (Content-Length), §10.1.1 (Expect), §10.2.4 (Server).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import logging
 
 from netlodge.core.records import HttpRecord
 from netlodge.http.message import BodyError, FileBody, HttpError, Request, Response
+from netlodge.http.session.body import IncomingBody, NoBody
 from netlodge.http.session.service import HttpService
 from netlodge.http.wire.events import RequestHead
 
@@ -33,6 +34,52 @@ async def answer_of(service: HttpService, request: Request) -> Response:
         return service.error_page(
             HttpError(500, "The server failed while it made this answer; its log says why."), request
         )
+
+
+def check_request(service: HttpService, head: RequestHead) -> bool:
+    """What of a request is for the connection to judge. Returns whether the client waits for 100 (Continue). Raises `HttpError`."""
+    # "a request for an "https" resource MUST be rejected unless it has been received over a connection that has been secured via a
+    # certificate valid for that target URI's origin" (RFC 9110 §7.4); and nothing else than http(s) is served here.
+    if head.scheme is not None and head.scheme != service.scheme:
+        raise HttpError(421, f"This connection is for {service.scheme} alone.")
+    limit = service.limits.body_size
+    if limit and head.content_length and head.content_length > limit:
+        raise too_large(limit)
+    # RFC 9110 §10.1.1: "A server that receives a 100-continue expectation in an HTTP/1.0 request MUST ignore that expectation."
+    if "expect" not in head.fields or head.version == "1.0":
+        return False
+    has_body = head.content_length != 0
+    if head.fields.list_of("expect") != ["100-continue"]:
+        raise HttpError(417, "The only expectation that can be met is 100-continue.", must_close=has_body)
+    return has_body
+
+
+def too_large(limit: int) -> HttpError:
+    """The refusal of content beyond `limits.body_size`."""
+    return HttpError(
+        413, f"The request's content is larger than {limit:d} octets.", setting="limits.body_size", must_close=True
+    )
+
+
+def may_be_drained(head: RequestHead, body: IncomingBody | NoBody, limit: int) -> bool:
+    """True if what is left of a request's content is worth reading, to keep the connection (RFC 9112 §9.3)."""
+    if body.is_broken or body.has_ended:
+        return not body.is_broken
+    left = body.received if head.content_length is None else head.content_length - body.received
+    return left <= limit
+
+
+def keep_alive_hint(
+    head: RequestHead, pairs: list[tuple[str, str]], idle_timeout: float, left: int | None
+) -> list[tuple[str, str]]:
+    """How long the connection will last, for a client that asked to keep it (RFC 2068 §19.7.1.1 has the field): `idle_timeout` in seconds,
+    and how many requests are `left`, if that is to be told. Nothing for an answer that only the end of the connection can delimit."""
+    if head.version == "1.0" and all(name != "content-length" for name, _ in pairs):
+        return []
+    hints = [f"timeout={int(idle_timeout)}"] if idle_timeout >= 1 else []
+    if left is not None:
+        hints.append(f"max={left}")
+    return [("keep-alive", ", ".join(hints))] if hints else []
 
 
 def refusal_of(service: HttpService, error: HttpError, request: Request | None) -> Response:

@@ -1,7 +1,6 @@
 """One HTTP/1.x connection, from the server's side: bytes in, handler calls, bytes out.
 
-RFC 9112 §9 (connections: persistence, pipelining, closing), §2.2, §7.1; RFC 9110 §10.1.1 (Expect), §15.2 (1xx), §7.8 (Upgrade),
-§7.4 (misdirected requests).
+RFC 9112 §9 (connections: persistence, pipelining, closing), §2.2, §7.1; RFC 9110 §10.1.1 (Expect), §15.2 (1xx), §7.8 (Upgrade).
 
 A connection goes round this table; the rest of the file is what happens on the way:
 
@@ -28,7 +27,16 @@ from netlodge.core.errors import CutShortError
 from netlodge.core.records import HttpRecord
 from netlodge.http.message import BodyError, Fields, HttpError, MessageError, Request, Response
 from netlodge.http.session.body import NO_BODY, IncomingBody, NoBody
-from netlodge.http.session.exchange import answer_of, completed_fields, record_of, refusal_of
+from netlodge.http.session.exchange import (
+    answer_of,
+    check_request,
+    completed_fields,
+    keep_alive_hint,
+    may_be_drained,
+    record_of,
+    refusal_of,
+    too_large,
+)
 from netlodge.http.session.pace import Pace
 from netlodge.http.session.remembering import HttpAnswer, question_of, remember
 from netlodge.http.session.sending import Sending, give_back
@@ -388,32 +396,11 @@ class Http1Session:
         )  # fmt: skip
         refusal: HttpError | None = None
         try:
-            self._check(head, has_body=has_body)
+            # A server "MAY omit sending a 100 (Continue) response if it has already received some or all of the content".
+            self._expects_continue = check_request(service, head) and not self._codec.buffered
         except HttpError as error:
             refusal = error
         self._start(self._exchange(head, request, refusal))
-
-    def _check(self, head: RequestHead, *, has_body: bool) -> None:
-        """What of a request is for the connection to judge. Raises `HttpError`."""
-        service = self._service
-        # "a request for an "https" resource MUST be rejected unless it has been received over a connection that has been secured via a
-        # certificate valid for that target URI's origin" (RFC 9110 §7.4); and nothing else than http(s) is served here.
-        if head.scheme is not None and head.scheme != service.scheme:
-            raise HttpError(421, f"This connection is for {service.scheme} alone.")
-        limit = service.limits.body_size
-        if limit and head.content_length and head.content_length > limit:
-            raise self._too_large()
-        # RFC 9110 §10.1.1: "A server that receives a 100-continue expectation in an HTTP/1.0 request MUST ignore that expectation."
-        if "expect" in head.fields and head.version != "1.0":
-            if head.fields.list_of("expect") != ["100-continue"]:
-                raise HttpError(417, "The only expectation that can be met is 100-continue.", must_close=has_body)
-            # A server "MAY omit sending a 100 (Continue) response if it has already received some or all of the content".
-            self._expects_continue = has_body and not self._codec.buffered
-
-    def _too_large(self) -> HttpError:
-        limit = self._service.limits.body_size
-        detail = f"The request's content is larger than {limit} octets."
-        return HttpError(413, detail, setting="limits.body_size", must_close=True)
 
     def _take(self, data: bytes) -> None:
         """A piece of content came in."""
@@ -427,7 +414,7 @@ class Http1Session:
             body.feed(data)
             limit = self._service.limits.body_size
             if limit and body.received > limit:
-                body.fail(self._too_large())
+                body.fail(too_large(limit))
 
     def _body_ended(self, trailers: Fields | None) -> None:
         if isinstance(self._body, IncomingBody):
@@ -534,7 +521,9 @@ class Http1Session:
             if self._is_last(head):
                 pairs.append(("connection", "close"))
             elif "connection" in head.fields and "keep-alive" in head.fields.list_of("connection"):
-                pairs.extend(self._keep_alive_hint(head, pairs))
+                left = self._spare + LAST_REQUESTS if self._spare <= 0 else None
+                persists = self._codec.is_persistent
+                pairs.extend(keep_alive_hint(head, pairs, self._service.limits.idle_timeout, left) if persists else [])
         return self._codec.send(ResponseHead(response.status, fields=Fields(pairs)))
 
     def _is_last(self, head: RequestHead) -> bool:
@@ -543,27 +532,9 @@ class Http1Session:
             return True
         if self._peer_has_ended and not self._codec.buffered:
             return True
-        body = self._body
-        if body.is_broken:
-            return True
-        if body.has_ended:
-            return False
         # A client that waits for 100 and gets a final answer instead may or may not send its content: nobody could tell what the
-        # next octets are (RFC 9110 §10.1.1). And what is left of a body may not be worth reading.
-        left = body.received if head.content_length is None else head.content_length - body.received
-        return self._expects_continue or left > self._service.limits.drain_body
-
-    def _keep_alive_hint(self, head: RequestHead, pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        """How long the connection will last, for a client that asked to keep it, if it will (RFC 2068 §19.7.1.1 has the field)."""
-        has_length = head.version != "1.0" or any(name == "content-length" for name, _ in pairs)
-        if not self._codec.is_persistent or not has_length:
-            return []
-        hints = []
-        if timeout := int(self._service.limits.idle_timeout):
-            hints.append(f"timeout={timeout}")
-        if self._spare <= 0:
-            hints.append(f"max={self._spare + LAST_REQUESTS}")
-        return [("keep-alive", ", ".join(hints))] if hints else []
+        # next octets are (RFC 9110 §10.1.1).
+        return self._expects_continue or not may_be_drained(head, self._body, self._service.limits.drain_body)
 
     def _note(self, record: HttpRecord, request: Request, sending: Sending) -> None:
         """Into the journal with an exchange that is over."""
