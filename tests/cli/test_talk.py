@@ -298,6 +298,41 @@ class TestExitCodes:
         assert f"cannot listen on 127.0.0.1:{port}" in result.stderr
         assert "Choose another port" in result.stderr
 
+    def test_1_output_cannot_be_written(self) -> None:
+        with peer(shout) as port, Path("/dev/full").open("wb") as full:
+            done = subprocess.run(
+                [*PROGRAM, "127.0.0.1", str(port)],
+                input=b"hello\n", stdout=full, stderr=subprocess.PIPE, timeout=PATIENCE, check=False,
+            )  # fmt: skip
+        assert done.returncode == ExitCode.OUTPUT_FAILED == 1
+        assert done.stderr.startswith(b"netlodge talk: cannot write to standard output (No space left on device).")
+        assert done.stderr.count(b"\n") == 1
+
+    def test_1_output_of_a_listener_cannot_be_written(self) -> None:
+        with (
+            Path("/dev/full").open("wb") as full,
+            subprocess.Popen([*PROGRAM, "--listen", "0"], stdout=full, stderr=subprocess.PIPE) as process,
+        ):
+            watchdog = threading.Timer(PATIENCE, process.kill)
+            watchdog.start()
+            assert process.stderr is not None
+            port = int(re.findall(rb":([0-9]+) ", process.stderr.readline())[0])
+            with socket.create_connection(("127.0.0.1", port)) as sock:
+                sock.sendall(b"hello\n")
+                assert b"cannot write to standard output" in process.stderr.readline()
+            assert process.wait(PATIENCE) == 1
+            watchdog.cancel()
+
+    def test_0_when_the_reader_of_the_output_has_seen_enough(self) -> None:
+        reader, writer = os.pipe()
+        os.close(reader)
+        with peer(shout) as port, os.fdopen(writer, "wb") as pipe:
+            done = subprocess.run(
+                [*PROGRAM, "127.0.0.1", str(port)],
+                input=b"hello\n", stdout=pipe, stderr=subprocess.PIPE, timeout=PATIENCE, check=False,
+            )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, b"")
+
     def test_every_code_is_in_the_help(self) -> None:
         help_text = talk("--help").stdout
         for code in ExitCode:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -225,6 +226,34 @@ CASES = {
         ROUTE % 'respond = "", fields = { Content-Length = "3" }',
         'netlodge.toml:2: web.site[0].routes[0].fields.Content-Length = "3": is a field that the lodge computes itself.',
     ),
+    **{
+        f"a field that the lodge computes: {name}": (
+            ROUTE % f'respond = "", fields = {{ {name} = "x" }}',
+            f'netlodge.toml:2: web.site[0].routes[0].fields.{name} = "x": is a field that the lodge computes itself.',
+        )
+        for name in ("ETag", "Location", "Content-Range", "Last-Modified")
+    },
+    **{
+        f"a text with status {status}": (
+            ROUTE % f'respond = "x", status = {status}',
+            f'netlodge.toml:2: web.site[0].routes[0].respond = "x": must be "": an answer of status {status} has no content.',
+        )
+        for status in (204, 205, 304)
+    },
+    **{
+        f"an index that is no name: {name!r}": (
+            ROUTE % f'files = "www", index = ["a", {json.dumps(name)}]',
+            f'netlodge.toml:2: web.site[0].routes[0].index[1] = {json.dumps(name)}: must be the name of a file, such as "index.html".',
+        )
+        for name in ("", ".", "..", "a/b", "../b", "a\\b", "a\0b")
+    },
+    "an extension twice": (
+        ROUTE % 'respond = ""' + '\nmedia_types = { ".gmi" = "text/gemini", ".GMI" = "text/plain" }',
+        (
+            'netlodge.toml:3: web.site[0].media_types.".GMI" = "text/plain": is the same extension as ".gmi"; '
+            "case makes no difference."
+        ),
+    ),
     "a pattern that fits nothing": (
         ROUTE % 'respond = ""' + '\nfields = [{ path = "assets/*" }]',
         'netlodge.toml:3: web.site[0].fields[0].path = "assets/*": must begin with "/" or "*".',
@@ -341,6 +370,13 @@ def test_a_host_belongs_to_one_site(tmp_path: Path) -> None:
     site = '[[web.site]]\nhosts = ["%s"]\nroutes = [{ path = "/", respond = "" }]\n'
     assert sentences(tmp_path, site % "a.example" + site % "A.Example") == [
         'netlodge.toml:5: web.site[1].hosts[0] = "A.Example": is answered by web.site[0].hosts[0] already.'
+    ]
+
+
+def test_an_ipv6_host_belongs_to_one_site_however_it_is_written(tmp_path: Path) -> None:
+    site = '[[web.site]]\nhosts = ["%s"]\nroutes = [{ path = "/", respond = "" }]\n'
+    assert sentences(tmp_path, site % "[::1]" + site % "[0:0::1]") == [
+        'netlodge.toml:5: web.site[1].hosts[0] = "[0:0::1]": is answered by web.site[0].hosts[0] already.'
     ]
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from netlodge.config.errors import SettingValueError
 from netlodge.config.quantities import Duration, Rate, Size
+from netlodge.lines.wire import TooLong
 
 
 @pytest.mark.parametrize(
@@ -143,3 +144,8 @@ def test_no_text_raises_anything_but_the_complaint(text: str) -> None:
     for kind in (Duration, Size, Rate):
         with suppress(SettingValueError):
             assert kind.parse(text) >= 0
+
+
+def test_a_message_that_names_a_size_has_one_unit() -> None:
+    reply = TooLong(Size.parse("1 KiB"), "\n").reply
+    assert reply == "error: the sentence is longer than 1024 octets (limits.line_size)"

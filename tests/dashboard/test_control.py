@@ -5,11 +5,13 @@ import json
 
 import pytest
 
-from netlodge.dashboard.control import Control, TraceStream
+from netlodge.dashboard.control import Control, Pieces, TraceStream
+from netlodge.core.records import Record
 from netlodge.http.message import HttpError, Response
+from netlodge.observe import tap
 from netlodge.observe.exchange import decode
 from netlodge.observe.metrics import Registry
-from netlodge.observe.tap import Gap, Ring
+from netlodge.observe.tap import BATCH_OCTETS, Gap, Ring
 from tests.dashboard.requests import request
 from tests.observe.har_checker import check
 from tests.observe.prometheus import parse
@@ -24,6 +26,16 @@ def control(ring: Ring | None = None) -> Control:
 
 def ask(handler: Control, target: str, method: str = "GET") -> Response:
     return asyncio.run(handler.handle(request(target, method=method)))
+
+
+def body_of(response: Response) -> bytes:
+    assert isinstance(response.body, Pieces)
+    pieces = response.body
+
+    async def read() -> bytes:
+        return b"".join([piece async for piece in pieces])
+
+    return asyncio.run(read())
 
 
 def walls(data: bytes) -> list[float]:
@@ -41,21 +53,23 @@ class TestWhatIsKept:
     def test_the_ring_comes_as_json_lines(self) -> None:
         response = ask(control(filled()), "/ring")
         assert response.fields.get("content-type") == "application/jsonl"
-        assert isinstance(response.body, bytes)
-        assert walls(response.body) == [WALL, WALL + 1, WALL + 2]
+        assert walls(body_of(response)) == [WALL, WALL + 1, WALL + 2]
 
     def test_the_ring_is_filtered(self) -> None:
         response = ask(control(filled()), "/ring?status=4xx&unknown=1")
-        assert isinstance(response.body, bytes)
-        assert walls(response.body) == [WALL + 1]
+        assert walls(body_of(response)) == [WALL + 1]
 
     def test_the_ring_comes_as_an_archive(self) -> None:
         response = ask(control(filled()), "/har")
         assert response.fields.get("content-type") == "application/json"
-        assert isinstance(response.body, bytes)
-        archive = json.loads(response.body)
+        archive = json.loads(body_of(response))
         check(archive)
         assert len(archive["log"]["entries"]) == 2
+
+    def test_an_archive_of_nothing_is_an_archive(self) -> None:
+        archive = json.loads(body_of(ask(control(), "/har")))
+        check(archive)
+        assert archive["log"]["entries"] == []
 
     def test_metrics(self) -> None:
         response = ask(control(), "/metrics")
@@ -112,6 +126,62 @@ class TestTrace:
 
     def test_head_subscribes_nobody(self) -> None:
         assert ask(control(), "/trace", "HEAD").body == b""
+
+
+class TestOthersHaveTheirTurn:
+    @pytest.mark.parametrize("target", ["/ring", "/har", "/trace?recent=1"])
+    def test_between_pieces_of_few_octets(self, target: str) -> None:
+        """However much the ring holds: an exchange that is larger than a batch is a batch of its own."""
+        ring = Ring(100, 10_000_000)
+        size = BATCH_OCTETS * 3 // 4
+        ring.emit([(WALL + number, PEER, http_record(response_body=b"x" * size, sent=size)) for number in range(20)])
+
+        async def script() -> None:
+            turns = 0
+
+            async def another() -> None:
+                nonlocal turns
+                while True:
+                    turns += 1
+                    await asyncio.sleep(0)
+
+            other = asyncio.create_task(another())
+            stream = (await control(ring).handle(request(target))).body
+            assert isinstance(stream, (Pieces, TraceStream))
+            ring.close()
+            sizes: list[int] = []
+            before = turns
+            async for piece in stream:
+                assert turns > before
+                before = turns
+                sizes.append(len(piece))
+            other.cancel()
+            assert len(sizes) >= 20
+            assert max(sizes) < 2 * BATCH_OCTETS
+
+        asyncio.run(script())
+
+    def test_what_nobody_takes_is_not_made(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        redacted: list[Record] = []
+
+        def note(record: Record) -> Record:
+            redacted.append(record)
+            return record
+
+        monkeypatch.setattr(tap, "redact", note)
+        ring = Ring(100, 10_000_000)
+        ring.emit([(WALL, PEER, http_record(response_body=b"x" * BATCH_OCTETS)) for _ in range(20)])
+
+        async def script() -> None:
+            pieces = (await control(ring).handle(request("/ring"))).body
+            assert isinstance(pieces, Pieces)
+            assert redacted == []
+            await anext(pieces)
+            assert len(redacted) == 1
+            await pieces.aclose()
+            assert [piece async for piece in pieces] == []
+
+        asyncio.run(script())
 
 
 @pytest.mark.parametrize(

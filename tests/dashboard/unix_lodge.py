@@ -11,7 +11,7 @@ from threading import Thread
 from typing import Any, TypeVar
 
 from netlodge.core.records import Entry
-from netlodge.dashboard.control import Control, TraceStream
+from netlodge.dashboard.control import Control, Pieces, TraceStream
 from netlodge.http.message import HttpError, Response
 from netlodge.net.rundir import RunDirectory
 from netlodge.observe.metrics import Registry
@@ -91,20 +91,21 @@ class Worker:
             writer.write(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n" % (response.status, len(body)) + body)
             await writer.drain()
             return
-        assert isinstance(body, TraceStream)
+        assert isinstance(body, (Pieces, TraceStream))
+        is_trace = isinstance(body, TraceStream)
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n")
         gone = asyncio.create_task(reader.read())
         sending = asyncio.create_task(self._send(writer, body))
-        await self._count(1)
+        await self._count(int(is_trace))
         await asyncio.wait({gone, sending}, return_when=asyncio.FIRST_COMPLETED)
         for task in (gone, sending):
             task.cancel()
             with suppress(asyncio.CancelledError, ConnectionError):
                 await task
         await body.aclose()
-        await self._count(-1)
+        await self._count(-int(is_trace))
 
-    async def _send(self, writer: asyncio.StreamWriter, body: TraceStream) -> None:
+    async def _send(self, writer: asyncio.StreamWriter, body: Pieces | TraceStream) -> None:
         async for piece in body:
             writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
             await writer.drain()

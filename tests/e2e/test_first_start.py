@@ -149,8 +149,9 @@ class TestAChange:
             until(lambda: page(lodge) == b"pong", "the new answer")
             assert lodge.metric("netlodge_generation") == 2
 
-    def test_is_done_when_it_is_said_to_be(self) -> None:
-        text = '[[web.site]]\nroutes = [{{ path = "/", respond = "{}" }}]\n'
+    @pytest.mark.parametrize("event_loop", ["uvloop", "asyncio"])
+    def test_is_done_when_it_is_said_to_be(self, event_loop: str) -> None:
+        text = f'event_loop = "{event_loop}"\n[[web.site]]\nroutes = [{{{{ path = "/", respond = "{{}}" }}}}]\n'
         with Lodge(settings=text.format(0)) as lodge:
             for number in range(1, 6):
                 lodge.settings.write_text(text.format(number))

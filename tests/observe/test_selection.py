@@ -96,3 +96,23 @@ def test_parameters_come_back_as_the_same_selection() -> None:
     selection = Selection(door="web", status="4xx", peer="192.0.2.0/24")
     assert selection.parameters() == {"door": "web", "status": "4xx", "peer": "192.0.2.0/24"}
     assert Selection.from_parameters(selection.parameters() | {"recent": "1"}) == selection
+
+
+@pytest.mark.parametrize(
+    ("wanted", "host", "is_wanted"),
+    [
+        ("localhost", "localhost:8080", True),
+        ("localhost:8080", "localhost:8080", True),
+        ("localhost:8081", "localhost:8080", False),
+        ("localhost:8080", "localhost", False),
+        ("*.example.org", "www.example.org:8080", True),
+        ("::1", "[::1]:8080", True),
+        ("[::1]", "[::1]:8080", True),
+        ("[::1]", "[::1]", True),
+        ("[::1]", "[::]:1", False),
+        ("local", "localhost:8080", False),
+        ("localhost", "localhost:", True),
+    ],
+)
+def test_a_port_counts_only_if_one_is_named(wanted: str, host: str, is_wanted: bool) -> None:
+    assert Selection(host=wanted).wants_record(http_record(host=host)) is is_wanted

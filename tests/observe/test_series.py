@@ -132,3 +132,21 @@ def test_a_worker_says_what_it_costs() -> None:
     registry.clear_gauges(5)
     assert registry.value("netlodge_workers") == 0
     assert "process_resident_memory_bytes" not in registry.render()
+
+
+def test_what_recall_tables_hold_and_let_go_is_seen() -> None:
+    registry = Registry()
+    series = RecallSeries(registry, "web")
+    series.sample("octets", answers=5, octets=7000, dropped=2, evicted=1)
+    series.sample("octets", answers=3, octets=4000, dropped=3, evicted=1)
+    series.sample("meaning", answers=1, octets=1100, dropped=0, evicted=4)
+    said = {
+        name: tuple(registry.value(f"netlodge_recall_{name}", door="web", table=table) for table in series.TABLES)
+        for name in ("answers", "bytes", "dropped_total", "evicted_total")
+    }
+    assert said == {"answers": (3, 1), "bytes": (4000, 1100), "dropped_total": (3, 0), "evicted_total": (1, 4)}
+
+
+def test_the_limits_that_refuse_connections_are_settings() -> None:
+    settings = {f"limits.{field.name}" for field in fields(Limits)}
+    assert settings.issuperset(ConnectionSeries.LIMITS)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netlodge.core.contracts import Peer
-from netlodge.core.records import Entry, HttpRecord
+from netlodge.core.records import Entry, HttpRecord, Record
+from netlodge.observe import tap
 from netlodge.observe.metrics import Registry
 from netlodge.observe.selection import Selection
 from netlodge.observe.tap import ENTRY_OCTETS, Gap, Ring
@@ -95,6 +96,27 @@ class TestTheRing:
         assert numbers(ring.snapshot(Selection(door="uppercase"))) == [3]
         assert numbers(ring.snapshot(Selection(door="cellar"))) == []
 
+    def test_a_busy_line_service_does_not_push_out_the_web(self) -> None:
+        registry = Registry()
+        ring = Ring(3, 10_000, passed_over=registry.counter("lodge_over_total", "Passed over."))
+        ring.emit([entry(0), *((WALL + number, PEER, line_record()) for number in range(1, 5)), entry(5)])
+        ring.emit([(WALL + 6, PEER, line_record(question=b"x" * 9_000))])
+        assert numbers(ring.snapshot()) == [0, 5, 6]
+        assert registry.value("lodge_over_total") == 1
+
+    def test_families_are_merged_by_time(self) -> None:
+        ring = Ring(10, 1_000_000)
+        ring.emit([(WALL + 1, PEER, line_record()), entry(2), (WALL + 3, PEER, line_record()), entry(4)])
+        assert numbers(ring.snapshot()) == [1, 2, 3, 4]
+
+    def test_a_record_that_entries_share_is_redacted_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        redacted: list[Record] = []
+        monkeypatch.setattr(tap, "redact", lambda record: redacted.append(record) or record)
+        ring = Ring(10, 1_000_000)
+        ring.emit([(WALL, PEER, http_record(response_body=b"x" * tap.BATCH_OCTETS))] * 5)
+        assert [len(batch) for batch in ring.batches()] == [1] * 5
+        assert len(redacted) == 1
+
     def test_credentials_do_not_leave_it(self) -> None:
         head = b"GET / HTTP/1.1\r\nCookie: s3cr3t\r\n\r\n"
         ring = Ring(10, 1_000_000)
@@ -170,6 +192,17 @@ class TestSubscriptions:
 
         asyncio.run(script())
 
+    def test_much_is_taken_in_batches(self) -> None:
+        async def script() -> None:
+            ring = Ring(1, 1)
+            subscription = ring.subscribe(capacity=3)
+            ring.emit([entry(number, response_body=b"x" * tap.BATCH_OCTETS) for number in range(5)])
+            assert [numbers(await subscription.take()) for _ in range(3)] == [[0], [1], [2, 2]]
+            ring.close()
+            assert await subscription.take() == []
+
+        asyncio.run(script())
+
     def test_credentials_do_not_pass(self) -> None:
         async def script() -> None:
             ring = Ring(10, 1_000_000)
@@ -209,9 +242,9 @@ class TestSubscriptions:
 def test_what_entries_behind_would_push_out_is_not_taken_in() -> None:
     ring = Ring(3, 1 << 20)
     entries = [(float(number), PEER, http_record()) for number in range(6)]
-    ring.emit(entries[:4], behind=2)
+    ring.emit(entries[:4], behind=entries[4:])
     assert [entry[0] for entry in ring.snapshot()] == [3.0]
     ring.emit(entries[4:])
     assert [entry[0] for entry in ring.snapshot()] == [3.0, 4.0, 5.0]
-    ring.emit(entries[:1], behind=3)
+    ring.emit(entries[:1], behind=entries[:3])
     assert [entry[0] for entry in ring.snapshot()] == [3.0, 4.0, 5.0]

@@ -256,7 +256,28 @@ def test_s13_1_1_the_method_is_not_performed_if_it_is_false(site: Files, target:
     assert b"412 Precondition Failed" in content(response)
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_s13_1_1_answers_that_are_no_files_have_a_tag_to_compare_too(
+    tmp_path: Path, clock: FakeClock, method: str
+) -> None:
+    """An origin server that evaluates an If-Match condition MUST NOT perform the requested method if the condition evaluates to false."""
+    for handler in (Files(FilesSettings(root=tmp_path, listing=True), clock=clock), Respond(200, "text")):
+        tag = ask(handler, method, "/").fields.get("etag") or ""
+        assert ask(handler, method, "/", {"if-match": '"another"'}).status == 412
+        assert ask(handler, method, "/", {"if-match": tag}).status == 200
+
+
 # §13.1.2 If-None-Match
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_s13_1_2_answers_that_are_no_files_are_not_sent_again(tmp_path: Path, clock: FakeClock, method: str) -> None:
+    """the origin server MUST respond with either a) the 304 (Not Modified) status code if the request method is GET or HEAD"""
+    for handler in (Files(FilesSettings(root=tmp_path, listing=True), clock=clock), Respond(200, "text")):
+        tag = ask(handler, method, "/").fields.get("etag") or ""
+        for condition in ("*", tag):
+            response = ask(handler, method, "/", {"if-none-match": condition})
+            assert (response.status, response.body, response.fields.get("etag")) == (304, b"", tag)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

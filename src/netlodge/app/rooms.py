@@ -36,9 +36,12 @@ from netlodge.net.listener import DoorCounters, DoorLimits, StreamDoor
 from netlodge.net.sockets import Endpoint, bind
 from netlodge.observe.access_log import AccessLog
 from netlodge.observe.journal import Observer
+from netlodge.observe.series import RecallSeries
 from netlodge.observe.tap import Ring
 
 CONTROL_DOOR = "control"
+REVIEWED = 200
+"""Remembered answers of each table that are looked at in a second: about a millisecond."""
 
 
 def control_socket(settings: Settings, pid: int) -> Path:
@@ -89,6 +92,7 @@ class LodgeRooms:
         self._line_ports = frozenset(
             listen.address.port for listen in addresses.values() if listen.service in LINE_SERVICES
         )
+        self._services: list[HttpService] = []
         self._by_name: dict[tuple[str, str], Door] = {}
         self.doors: dict[Endpoint, Door] = {
             endpoint: self._door(endpoint.kind, listen) for endpoint, listen in addresses.items()
@@ -105,7 +109,15 @@ class LodgeRooms:
         self._ring.close()
 
     def sample(self) -> None:
-        self._shared.series.worker.sample()
+        series = self._shared.series
+        series.worker.sample()
+        for service in self._services:
+            for table, recall in zip(RecallSeries.TABLES, (service.recall, service.alike), strict=True):
+                # Before it is counted: what holds no longer gives back the file that it kept open, though nobody asks for it again.
+                recall.review(REVIEWED)
+                series.recall[service.door].sample(
+                    table, answers=len(recall), octets=recall.octets, dropped=recall.dropped, evicted=recall.evicted
+                )
 
     def reopen_logs(self) -> None:
         if self._observer.log is not None:
@@ -184,6 +196,7 @@ class LodgeRooms:
             server_field=server_field,
             capture=settings.taps.body_bytes,
         )
+        self._services.append(service)
         return self._stream_door(
             name, lambda connection: Http1Session(connection, service), refusal_of_connection(service)
         )

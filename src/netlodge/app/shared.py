@@ -16,6 +16,7 @@ from netlodge.observe.series import (
     ExchangeSeries,
     LodgeSeries,
     ObserverSeries,
+    RecallSeries,
     WorkerSeries,
 )
 
@@ -32,6 +33,7 @@ class Series:
         self.exchanges = ExchangeSeries(registry, http_doors=HTTP_DOORS, line_doors=LINE_SERVICES)
         self.connections = {door: ConnectionSeries(registry, door) for door in (*HTTP_DOORS, *LINE_SERVICES)}
         self.datagrams = {door: DatagramSeries(registry, door) for door in LINE_SERVICES}
+        self.recall = {door: RecallSeries(registry, door) for door in HTTP_DOORS}
         self.observer = ObserverSeries(registry)
         self.worker = WorkerSeries(registry)
         self.lodge = LodgeSeries(registry, __version__)

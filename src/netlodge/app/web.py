@@ -54,18 +54,21 @@ def _answering(route: config.Route, limits: config.Limits, media_types: MediaTyp
 
 def _with_fields(handler: Handler, route: config.Route) -> Handler:
     """`handler` with the fields of its route, which go before those of the site."""
-    own = _fields(route.cache_control, route.fields)
-    return FieldRules(handler, [FieldRule(_ALL_PATHS, own)]) if own else handler
+    own = _lowered(route.fields)
+    if not own and not route.cache_control:
+        return handler
+    # What a `respond` says is what was asked for, whatever its status.
+    rule = FieldRule(_ALL_PATHS, own, route.cache_control, caches_errors=route.respond is not None)
+    return FieldRules(handler, [rule])
 
 
 def _dressed(handler: Handler, *, site: config.Site, media_types: MediaTypes) -> Handler:
     """All routes of a site, with its fields by path and its error pages."""
-    rules = [FieldRule(PathPattern(rule.path), _fields(rule.cache_control, rule.set)) for rule in site.fields]
+    rules = [FieldRule(PathPattern(rule.path), _lowered(rule.set), rule.cache_control) for rule in site.fields]
     if rules:
         handler = FieldRules(handler, rules)
     return ErrorPages(handler, site.error_pages, media_types=media_types) if site.error_pages else handler
 
 
-def _fields(cache_control: str, fields: dict[str, str]) -> dict[str, str]:
-    own = {name.lower(): value for name, value in fields.items()}
-    return own | ({"cache-control": cache_control} if cache_control else {})
+def _lowered(fields: dict[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in fields.items()}

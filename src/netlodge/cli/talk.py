@@ -27,6 +27,7 @@ from netlodge.core.errors import NetlodgeError
 from netlodge.lines.client import (
     CannotListenError,
     ConnectionLostError,
+    DisplayError,
     NoAnswerError,
     SilenceError,
     Target,
@@ -46,6 +47,7 @@ class ExitCode(IntEnum):
     """Why the command ended."""
 
     OK = 0
+    OUTPUT_FAILED = 1
     USAGE = 2
     NAME_UNKNOWN = 3
     REFUSED = 4
@@ -65,6 +67,7 @@ _OF_ERROR: Final[Mapping[type[NetlodgeError], ExitCode]] = MappingProxyType(
     {
         SilenceError: ExitCode.TIMED_OUT,
         ConnectionLostError: ExitCode.CONNECTION_LOST,
+        DisplayError: ExitCode.OUTPUT_FAILED,
         NoAnswerError: ExitCode.NO_ANSWER,
         CannotListenError: ExitCode.CANNOT_LISTEN,
     }
@@ -104,11 +107,11 @@ class Screen:
         self._held = ""  # a CR that may be the first half of a line ending
         self._is_at_prompt = False
         self._is_in_line = False
+        self._is_broken = False
 
     def received(self, data: bytes) -> None:
         if not self._is_terminal:
-            self._output.write(data)
-            self._output.flush()
+            self._write(data)
             return
         text = self._held + self._decoder.decode(data)
         self._held = "\r" if text.endswith("\r") else ""
@@ -156,7 +159,8 @@ class Screen:
             self._show("\r")
             self._is_at_prompt = False
         self.end_line()
-        click.echo(escape(text), err=True)
+        with suppress(OSError):  # if standard error fails nobody can be told, and the talk goes on
+            click.echo(escape(text), err=True)
 
     def _begin_line(self, mark: str) -> None:
         if self._is_at_prompt:
@@ -171,8 +175,21 @@ class Screen:
             self._is_at_prompt = True
 
     def _show(self, text: str) -> None:
-        self._output.write(text.encode(self._charset, "backslashreplace"))
-        self._output.flush()
+        self._write(text.encode(self._charset, "backslashreplace"))
+
+    def _write(self, data: bytes) -> None:
+        """Write to standard output. Raises `DisplayError` the first time that fails; from then on there is no output."""
+        if self._is_broken:
+            return
+        try:
+            self._output.write(data)
+            self._output.flush()
+        except OSError as error:
+            self._is_broken = True
+            raise DisplayError(
+                f"cannot write to standard output ({error.strerror or error}). What came in since is lost; "
+                "see that there is room where it goes, and begin again"
+            ) from error
 
 
 async def in_own_thread(function: Callable[[], T]) -> T:
@@ -247,6 +264,12 @@ def run(screen: Screen, talk: Coroutine[Any, Any, NetlodgeError | None], *, inte
     """Run the talk to its end, and say how it ended. `interrupted` is what Ctrl-C means for it."""
     try:
         failure = asyncio.run(talk)
+    except DisplayError as error:
+        _give_up_output()
+        if isinstance(error.__cause__, BrokenPipeError):
+            return ExitCode.OK  # `| head` has seen enough
+        screen.failure(error)
+        return exit_code_of(error)
     except NetlodgeError as error:
         screen.failure(error)
         return exit_code_of(error)
@@ -255,6 +278,15 @@ def run(screen: Screen, talk: Coroutine[Any, Any, NetlodgeError | None], *, inte
     finally:
         screen.end_line()
     return ExitCode.OK if failure is None else exit_code_of(failure)
+
+
+def _give_up_output() -> None:
+    """Nothing is left that the end of the program would try, once more in vain, to write to standard output."""
+    with suppress(OSError):  # no descriptor: it is replaced by something in memory
+        descriptor = sys.stdout.fileno()
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, descriptor)
+        os.close(null)
 
 
 @click.command("talk")
@@ -317,11 +349,13 @@ def command(
     \b
     Exit codes:
       0  all went well             6  no way to the host
-      2  wrong usage               7  TLS failed
-      3  name unknown              8  connection lost
-      4  refused                   9  no answer to a datagram
-      5  timed out                10  cannot listen
-                                 130  broken off with Ctrl-C
+      1  output cannot be written  7  TLS failed
+      2  wrong usage               8  connection lost
+      3  name unknown              9  no answer to a datagram
+      4  refused                  10  cannot listen
+      5  timed out               130  broken off with Ctrl-C
+
+    When the output goes to a program that has seen enough, as in `| head`, the talk ends with 0.
     """
     is_listener = listen_port is not None
     if is_listener and host is not None:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 from netlodge.config.address import Address
 from netlodge.config.doors import listens
@@ -38,7 +38,10 @@ _SESSION_FIELDS: Final = frozenset(
         "content-length",
         "content-range",
         "date",
+        "etag",
         "keep-alive",
+        "last-modified",
+        "location",
         "server",
         "trailer",
         "transfer-encoding",
@@ -48,6 +51,9 @@ _SESSION_FIELDS: Final = frozenset(
 """Fields that the session or the handler computes for each answer: set by hand they would break its framing or lie."""
 
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
+_BODILESS: Final = (204, 205, 304)
+ERROR_PAGE_STATUSES: Final = frozenset({400, 403, 404, 405, 412, 416, 500, 501, 503})
+"""The errors that a site can raise, with its page for them. Others end the connection or are told before a site is chosen."""
 _KEYS_OF_FILES: Final = ("index", "listing", "fallback", "hidden")
 
 
@@ -116,13 +122,14 @@ def _examine_site(
             yield path, host, complaint
         elif host == "*" and host in seen_hosts:
             yield path, None, f"is for every host that no other site names, and so is {name(seen_hosts[host])}"
-        elif host.lower() in seen_hosts:
-            yield path, host, f"is answered by {name(seen_hosts[host.lower()])} already"
-        seen_hosts.setdefault(host.lower(), path)
-    seen_paths: set[str] = set()
+        elif _normal_host(host) in seen_hosts:
+            yield path, host, f"is answered by {name(seen_hosts[_normal_host(host)])} already"
+        seen_hosts.setdefault(_normal_host(host), path)
+    seen_paths: set[tuple[bytes, ...]] = set()
     for index, route in enumerate(site.routes):
         here: KeyPath = (*at, "routes", index)
-        bare_path = unquote(route.path).rstrip("/")  # `/a` and `/a/` both stand for all below
+        # `/a` and `/a/` both stand for all below; an encoded slash separates nothing.
+        bare_path = tuple(unquote_to_bytes(segment) for segment in route.path.rstrip("/").split("/"))
         if bare_path in seen_paths:
             yield (*here, "path"), route.path, "has a route in this site already"
         seen_paths.add(bare_path)
@@ -138,12 +145,23 @@ def _examine_site(
             yield (*here, "path"), rule.path, 'must begin with "/" or "*"'
         yield from _examine_field_value((*here, "cache_control"), rule.cache_control)
         yield from _examine_fields((*here, "set"), rule.set)
+    seen_extensions: dict[str, str] = {}
     for extension, media_type in site.media_types.items():
         path = (*at, "media_types", extension)
+        if (seen := seen_extensions.setdefault(extension.lower(), extension)) != extension:
+            yield path, media_type, f'is the same extension as "{seen}"; case makes no difference'
         if not extension.startswith(".") or len(extension) < 2 or "/" in extension:
             yield path, media_type, 'must have an extension as its key, with its dot, such as ".gmi"'
         if not _MEDIA_TYPE.fullmatch(media_type):
             yield path, media_type, 'must be a media type, such as "text/plain; charset=utf-8"'
+
+
+def _normal_host(host: str) -> str:
+    """The form in which two hosts are compared, as the router compares them."""
+    try:
+        return f"[{ipaddress.IPv6Address(host.removeprefix('[').removesuffix(']'))}]"
+    except ValueError:
+        return host.lower()
 
 
 def _host_complaint(host: str) -> str:
@@ -185,6 +203,9 @@ def _examine_route(route: Route, at: KeyPath, data: Path) -> Iterator[Finding]:
         yield at, None, f"{has}; a route has exactly one of files, redirect and respond"
     if route.files is not None:
         yield from _examine_folder(route, (*at, "files"), route.files, data)
+        for place, index in enumerate(route.index):
+            if index in ("", ".", "..") or not index.isprintable() or "/" in index or "\\" in index:
+                yield (*at, "index", place), index, 'must be the name of a file, such as "index.html"'
     else:
         defaults = Route(path="/")
         for key in _KEYS_OF_FILES:
@@ -199,6 +220,8 @@ def _examine_route(route: Route, at: KeyPath, data: Path) -> Iterator[Finding]:
             )
         if route.status is not None and route.status not in _REDIRECTS:
             yield (*at, "status"), route.status, f"is no redirect; choose one of {', '.join(map(str, _REDIRECTS))}"
+    if route.respond and route.status in _BODILESS:
+        yield (*at, "respond"), route.respond, f'must be "": an answer of status {route.status} has no content'
     if route.status is not None and given == ["files"]:
         yield (*at, "status"), route.status, "has no meaning with files"
     yield from _examine_field_value((*at, "cache_control"), route.cache_control)

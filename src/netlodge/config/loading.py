@@ -19,7 +19,7 @@ import msgspec
 from netlodge.config.build import SettingsBuilder, nearest
 from netlodge.config.doors import DOORS, listens
 from netlodge.config.errors import KeyPath, Problem, SettingsError, dotted
-from netlodge.config.examine import examine, shows
+from netlodge.config.examine import ERROR_PAGE_STATUSES, examine, shows
 from netlodge.config.locate import key_lines
 from netlodge.config.schema import entries, is_list
 from netlodge.config.settings import Route, Settings, Site
@@ -255,10 +255,14 @@ class _Reader:
         return doors
 
     def _warnings(self, settings: Settings) -> Iterable[str]:
-        if self._source is None:
-            return
-        for site in settings.web.site:
+        for index, site in enumerate(settings.web.site):
+            for status in site.error_pages:
+                if status not in ERROR_PAGE_STATUSES:
+                    key = dotted(("web", "site", index, "error_pages", str(status)))
+                    yield f"{key} is not used: an error {status} is never a site's own, and has the built-in text."
             for route in site.routes:
+                if self._source is None:
+                    continue
                 if route.files is not None and shows(route.files, self._source, hidden=route.hidden):
                     yield f"{self._file_label} lies in {route.files}, which is served: everyone can read the settings."
 

@@ -171,7 +171,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = "auto"
     event_loop: Annotated[
         Literal["uvloop", "asyncio"],
-        doc("Event loop of the workers. `asyncio` is Python's own: slower, for where uvloop cannot be had or to compare."),
+        doc(
+            "Event loop of the workers. `asyncio` is Python's own: slower, for where uvloop cannot be had or to compare."
+        ),
     ] = "uvloop"
     user: Annotated[
         str,

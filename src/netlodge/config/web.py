@@ -47,9 +47,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             example="308",
         ),
     ] = None
-    index: Annotated[tuple[str, ...], doc("Names that are looked for, in order, when a folder is asked for.")] = (
-        "index.html",
-    )
+    index: Annotated[
+        tuple[str, ...], doc("Names of files that are looked for, in order, when a folder is asked for.")
+    ] = ("index.html",)
     listing: Annotated[bool, doc("Show what is in a folder that has no index file, as HTML or JSON.")] = False
     fallback: Annotated[
         str,
@@ -67,11 +67,21 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         ),
     ] = False
     cache_control: Annotated[
-        str, doc("Value of the `Cache-Control` field of this route's answers.", example='"max-age=3600"')
+        str,
+        doc(
+            "Value of the `Cache-Control` field of this route's answers: of a `respond` whatever its `status`, else below 400 only.",
+            example='"max-age=3600"',
+        ),
     ] = ""
     fields: Annotated[
         dict[str, str],
-        doc("Response fields that are set on this route's answers.", example='{ x-frame-options = "DENY" }'),
+        doc(
+            "Response fields that are set on all of this route's answers, errors too. An empty value removes the field; `Vary` is "
+            "added to what is there. Fields that describe the content, such as `Content-Type`, stay out of the lodge's own error texts "
+            "and pages; fields that the lodge computes, such as `ETag`, cannot be set.",
+            precedent="nginx `add_header` with `always`.",
+            example='{ x-frame-options = "DENY" }',
+        ),
     ] = {}
 
 
@@ -83,9 +93,19 @@ class PathFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         doc("Pattern of paths; `*` stands for any characters, `/` too.", example='"/assets/*"'),
     ]
     cache_control: Annotated[
-        str, doc("Value of the `Cache-Control` field.", example='"public, max-age=31536000, immutable"')
+        str,
+        doc(
+            "Value of the `Cache-Control` field of answers below 400.",
+            example='"public, max-age=31536000, immutable"',
+        ),
     ] = ""
-    set: Annotated[dict[str, str], doc("Fields to set.", example='{ x-content-type-options = "nosniff" }')] = {}
+    set: Annotated[
+        dict[str, str],
+        doc(
+            "Fields to set, on errors of the site too. An empty value removes the field; `Vary` is added to what is there.",
+            example='{ x-content-type-options = "nosniff" }',
+        ),
+    ] = {}
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -103,12 +123,20 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     routes: Annotated[tuple[Route, ...], doc("What answers below which path.")] = ()
     error_pages: Annotated[
         dict[int, Path],
-        doc("Files that are the body of error answers, by status.", example='{ 404 = "www/404.html" }'),
+        doc(
+            "Files that are the body of error answers, by status: 400, 403, 404, 405, 412, 416, 500, 501 or 503. Errors that end the "
+            "connection, or that are told before the site is known (408, 413, 414, 417, 421, 431, 505, and 400 or 501 for what is no "
+            "request), have the built-in text; so has what a `respond` says its own. A page has at most 1 MiB.",
+            example='{ 404 = "www/404.html" }',
+        ),
     ] = {}
     fields: Annotated[tuple[PathFields, ...], doc("Response fields by path.")] = ()
     media_types: Annotated[
         dict[str, str],
-        doc("Media types by file extension, before the built-in ones.", example='{ ".gmi" = "text/gemini" }'),
+        doc(
+            "Media types by file extension, before the built-in ones. The longest extension of a name counts: `.tar.gz` before `.gz`.",
+            example='{ ".gmi" = "text/gemini" }',
+        ),
     ] = {}
 
 

@@ -2,15 +2,16 @@
 
 The door in front is a Unix socket whose file permissions decide who may; so nothing here asks again. `/trace` streams exchanges as JSON
 lines while they pass, `/ring` gives those that the ring holds, `/har` the same as an archive, `/metrics` the numbers of all workers. All but
-`/metrics` are about this worker alone: the commands ask each.
+`/metrics` are about this worker alone: the commands ask each. What the ring holds may be much: it is redacted and written out in small
+pieces, and everybody else has his turn between them.
 """
 
 from __future__ import annotations
 
-import json
+import asyncio
 import os
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -44,11 +45,11 @@ class Control:
             case "/metrics":
                 return _answer(metrics.CONTENT_TYPE, self._registry.render().encode())
             case "/ring":
-                entries = self._ring.snapshot(_selection(parameters))
-                return _answer(JSON_LINES, _lines(entries))
+                batches = self._ring.batches(_selection(parameters))
+                return _answer(JSON_LINES, Pieces(map(_lines, batches)))
             case "/har":
-                archive = har.build(self._ring.snapshot(_selection(parameters)), self._version)
-                return _answer("application/json", json.dumps(archive).encode())
+                batches = self._ring.batches(_selection(parameters))
+                return _answer("application/json", Pieces(har.pieces(batches, self._version)))
             case "/trace":
                 return self._trace(request, parameters)
             case _:
@@ -59,39 +60,61 @@ class Control:
         selection = _selection(parameters)
         if request.method == "HEAD":
             return _answer(JSON_LINES, b"")
-        recent = self._ring.snapshot(selection) if parameters.get("recent") == "1" else []
+        recent = self._ring.batches(selection) if parameters.get("recent") == "1" else ()
         return _answer(JSON_LINES, TraceStream(recent, self._ring.subscribe(selection), self._version))
+
+
+class Pieces:
+    """A body whose pieces are made one by one, none before it is taken; after each, others have their turn. Implements `Chunks`."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+
+    def __aiter__(self) -> Pieces:
+        return self
+
+    async def __anext__(self) -> bytes:
+        # First, for whoever takes the piece may write it at once and come again without a pause.
+        await asyncio.sleep(0)
+        for piece in self._pieces:
+            return piece
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        self._pieces = iter(())
 
 
 class TraceStream:
     """The body of `/trace`: ends when the client goes (`aclose`) or the worker retires (`Ring.close`). Implements `Chunks`."""
 
-    def __init__(self, recent: list[Entry], subscription: Subscription, version: str) -> None:
+    def __init__(self, recent: Iterable[list[Entry]], subscription: Subscription, version: str) -> None:
         # The first line goes out at once: whoever asked knows that he is heard, though nothing may pass for hours.
         hello = to_json({"kind": "hello", "pid": os.getpid(), "version": version}).encode() + b"\n"
-        self._ready = deque([hello, *([_lines(recent)] if recent else [])])
+        self._recent: Iterator[bytes] = chain((hello,), map(_lines, recent))
         self._subscription = subscription
 
     def __aiter__(self) -> TraceStream:
         return self
 
     async def __anext__(self) -> bytes:
-        if self._ready:
-            return self._ready.popleft()
+        await asyncio.sleep(0)
+        for piece in self._recent:
+            return piece
         taken = await self._subscription.take()
         if not taken:
             raise StopAsyncIteration
         return _lines(taken)
 
     async def aclose(self) -> None:
+        self._recent = iter(())
         self._subscription.close()
 
 
-def _answer(media_type: str, body: bytes | TraceStream) -> Response:
+def _answer(media_type: str, body: bytes | Pieces | TraceStream) -> Response:
     return Response(200, Fields([("content-type", media_type), ("cache-control", "no-store")]), body)
 
 
-def _lines(entries: list[Entry] | list[Entry | Gap]) -> bytes:
+def _lines(entries: Iterable[Entry | Gap]) -> bytes:
     return "".join(f"{encode(entry)}\n" for entry in entries).encode()
 
 

@@ -53,8 +53,12 @@ class CannotListenError(NetlodgeError):
     """The address or port cannot be had."""
 
 
+class DisplayError(NetlodgeError):
+    """What passed could not be shown: no fault of the peer's. Its cause is what the operating system said."""
+
+
 class Display(Protocol):
-    """Who is told what passes."""
+    """Who is told what passes. Raises nothing but `DisplayError`, which ends the talk."""
 
     def sent(self, data: bytes) -> None: ...
     def received(self, data: bytes) -> None: ...
@@ -97,7 +101,12 @@ class _Stream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.heard_at = self._now()
-        self._display.received(data)
+        try:
+            self._display.received(data)
+        except DisplayError as error:
+            # The event loop would take it for the connection's failure.
+            if not self.ended.done():
+                self.ended.set_exception(error)
 
     def eof_received(self) -> None:
         if not self.ended.done():
@@ -126,7 +135,7 @@ async def talk_stream(target: Target, source: AsyncIterator[bytes], display: Dis
     The end of `source` half-closes the stream, so that the peer knows and may still answer. TLS cannot half-close: there an
     interactive talk ends, any other waits for silence.
 
-    Raises `DialError`, `ConnectionLostError`; `SilenceError` if the peer takes nothing, or never said anything at all.
+    Raises `DialError`, `ConnectionLostError`, what the display raised; `SilenceError` if the peer takes nothing, or never said anything at all.
     """
     transport, stream = await dial(
         lambda: _Stream(display),
@@ -208,7 +217,8 @@ async def talk_datagrams(
     """Send each line of `source` as a datagram (with `ending` in place of the newline), and show the answer before the next.
 
     A line without an answer is trouble for the display, and the next one is sent. The first such failure is returned: a
-    `DialError` if nobody listened, a `NoAnswerError` if no answer came in time. Raises `DialError` if the name is unknown.
+    `DialError` if nobody listened, a `NoAnswerError` if no answer came in time. Raises `DialError` if the name is unknown, and what the
+    display raised.
     """
     try:
         async with asyncio.timeout(target.timeout):
@@ -305,7 +315,7 @@ async def _lines(source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 ShowSentence = Callable[[Peer, str], None]
-"""Told who sent a sentence, and the sentence as text; octets that are not UTF-8 stand there as `\\xff`."""
+"""Told who sent a sentence, and the sentence as text; octets that are not UTF-8 stand there as `\\xff`. May raise `DisplayError`."""
 
 
 class _Listener(asyncio.Protocol):
@@ -373,16 +383,25 @@ async def listen(host: str, port: int, show: ShowSentence, display: Display, *, 
     """Show the sentences that arrive at `host` (a numeric address or a name of this machine) and `port`, until cancelled.
 
     A sentence ends as for the service `count`: at a newline, at the end of the stream, or when its sender falls silent.
-    Port 0 takes any free one. Raises `CannotListenError`.
+    Port 0 takes any free one. Raises `CannotListenError`, and the `DisplayError` that `show` raised.
     """
     loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+
+    def show_or_end(peer: Peer, text: str) -> None:
+        try:
+            show(peer, text)
+        except DisplayError as error:
+            if not ended.done():
+                ended.set_exception(error)
+
     connections: set[_Listener] = set()
     try:
         if is_udp:
-            transport, _ = await loop.create_datagram_endpoint(lambda: _DatagramListener(show), local_addr=(host, port))
+            transport, _ = await loop.create_datagram_endpoint(lambda: _DatagramListener(show_or_end), local_addr=(host, port))
             endings, places = [transport.close], [transport.get_extra_info("sockname")]
         else:
-            server = await loop.create_server(lambda: _Listener(show, connections), host, port)
+            server = await loop.create_server(lambda: _Listener(show_or_end, connections), host, port)
             endings, places = [server.close], [sock.getsockname() for sock in server.sockets]
     except OSError as error:
         raise CannotListenError(
@@ -391,7 +410,7 @@ async def listen(host: str, port: int, show: ShowSentence, display: Display, *, 
     where = ", ".join(str(peer_of(place)) for place in places)
     display.notice(f"Listening on {where} ({'UDP' if is_udp else 'TCP'}). Ctrl-C ends.")
     try:
-        await loop.create_future()
+        await ended
     finally:
         for end in endings:
             end()

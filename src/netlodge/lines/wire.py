@@ -62,7 +62,8 @@ class TooLong:
 
     @property
     def reply(self) -> str:
-        return f"error: the sentence is longer than {self.line_size} octets (limits.line_size)"
+        # A size of the settings writes itself with its unit.
+        return f"error: the sentence is longer than {int(self.line_size)} octets (limits.line_size)"
 
 
 class NeedData(Enum):

@@ -6,12 +6,12 @@ times) is -1, as it says. Fields of our own begin with `_`, as it asks.
 
 from __future__ import annotations
 
+import json
 import zlib
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -22,8 +22,8 @@ from netlodge.observe.escaping import octets
 from netlodge.observe.heads import Head, parse_head, target_uri
 from netlodge.observe.redaction import REDACTED
 
-DECODED_OCTETS: Final = 4 * 1024 * 1024
-"""The most that compressed content may become; beyond it the text is left out."""
+DECODED_OCTETS: Final = 256 * 1024
+"""The most that compressed content may become; beyond it the text is left out: a worker that tells of it serves others too."""
 
 _TEXT_TYPES: Final = ("json", "xml", "javascript", "ecmascript", "x-www-form-urlencoded", "yaml", "x-ndjson")
 
@@ -42,19 +42,44 @@ def build(entries: Iterable[Entry], version: str) -> _Object:
         else:
             left_out += 1
     exchanges.sort(key=lambda exchange: exchange[0])
-    log: _Object = {
-        "version": "1.2",
-        "creator": {"name": "Netlodge", "version": version},
-        "entries": [entry for _, entry in exchanges],
-    }
+    log = _log(version) | {"entries": [entry for _, entry in exchanges]}
     if left_out:
-        log["comment"] = f"{left_out} exchanges that were no HTTP requests are left out."
+        log["comment"] = _left_out(left_out)
     return {"log": log}
+
+
+def pieces(batches: Iterable[Iterable[Entry]], version: str) -> Iterator[bytes]:
+    """The same archive as JSON, a piece for each batch, with its entries in the order in which they come: HAR prefers that of their start, and
+    readers must sort them themselves."""
+    yield f'{{"log": {json.dumps(_log(version)).removesuffix("}")}, "entries": ['.encode()
+    left_out = 0
+    comma = ""
+    for batch in batches:
+        said: list[str] = []
+        for wall, peer, record in batch:
+            if isinstance(record, HttpRecord) and record.method:
+                said.append(f"{comma}\n{json.dumps(_entry(wall - record.elapsed, peer, record))}")
+                comma = ","
+            else:
+                left_out += 1
+        if said:
+            yield "".join(said).encode()
+    comment = f', "comment": {json.dumps(_left_out(left_out))}' if left_out else ""
+    yield f"\n]{comment}}}}}\n".encode()
+
+
+def _log(version: str) -> _Object:
+    return {"version": "1.2", "creator": {"name": "Netlodge", "version": version}}
+
+
+def _left_out(count: int) -> str:
+    return f"{count} exchanges that were no HTTP requests are left out."
 
 
 def _entry(started: float, peer: Peer, record: HttpRecord) -> _Object:
     milliseconds = round(max(0.0, record.elapsed) * 1000, 3)
-    entry: _Object = {
+    # No `serverIPAddress`: the one that the client names in `host` may be any, and a proxy before us may have been the one it asked.
+    return {
         "startedDateTime": utc_time(started),
         "time": milliseconds,
         "request": _request(record),
@@ -76,9 +101,6 @@ def _entry(started: float, peer: Peer, record: HttpRecord) -> _Object:
         "_recalled": record.is_recalled,
         "_outcome": record.outcome,
     }
-    if address := _address(record.host):
-        entry["serverIPAddress"] = address
-    return entry
 
 
 def _request(record: HttpRecord) -> _Object:
@@ -240,14 +262,6 @@ def _head_size(head: bytes) -> int:
 
 def _version(version: str) -> str:
     return f"HTTP/{version if '.' in version else version + '.0'}" if version else ""
-
-
-def _address(host: str) -> str:
-    """The host if it is an address already; a name was resolved by the client, who knows how."""
-    try:
-        return str(ip_address(host.strip("[]")))
-    except ValueError:
-        return ""
 
 
 def _cut(recorded: int, length: int) -> str:

@@ -57,7 +57,7 @@ class Observer:
         if self.log is not None:
             self._guarded(self.log.write, entries)
         if self.ring is not None and entries:
-            self._guarded(partial(self.ring.emit, behind=len(journal)), entries)
+            self._guarded(partial(self.ring.emit, behind=journal), entries)
         return bool(journal)
 
     def _guarded(self, look: Callable[[Sequence[Entry]], None], entries: Sequence[Entry]) -> None:

@@ -1,51 +1,19 @@
 """Credentials taken out of what a tap shows: they are replaced by `[redacted]`, and the rest stays as it was.
 
 What counts: the fields that carry credentials (RFC 9110 §11.6.2 and §11.7.1, RFC 6265 §4), the userinfo of a URI (RFC 3986 §3.2.1;
-§7.5 there says why), and parameters named like a secret in queries, forms and JSON. When in doubt, more is taken out.
+§7.5 there says why), and parameters named like a secret in queries, forms and JSON (`core.credentials` knows the names). When in doubt,
+more is taken out.
 """
 
 from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import unquote_to_bytes
 
+from netlodge.core.credentials import is_credential_field, names_secret
 from netlodge.core.records import HttpRecord, Record
 
 REDACTED: Final = "[redacted]"
-
-SENSITIVE_FIELDS: Final = frozenset(
-    {
-        "authorization",
-        "cookie",
-        "cookie2",
-        "proxy-authorization",
-        "set-cookie",
-        "set-cookie2",
-        "x-amz-security-token",
-        "x-api-key",
-        "x-auth-token",
-        "x-csrf-token",
-    }
-)
-
-_SECRET_ENDINGS: Final = (
-    "accesskey",
-    "apikey",
-    "authorization",
-    "credential",
-    "credentials",
-    "jwt",
-    "passphrase",
-    "passwd",
-    "password",
-    "secret",
-    "secretkey",
-    "sessionid",
-    "signature",
-    "token",
-)
-_SECRET_WORDS: Final = frozenset({"auth", "key", "pass", "phpsessid", "pwd", "sid", "sig"})
 
 _LINE: Final = re.compile(r"([^\r\n]*)(\r\n|\n|\r|\Z)")
 _FIELD_NAME: Final = re.compile(r"[ \t]*(?P<name>[^ \t:]+)[ \t]*(?P<colon>:?)[ \t]*")
@@ -53,8 +21,15 @@ _NO_NAME: Final = re.compile(r"[^a-z0-9-]")
 _USERINFO: Final = re.compile(r"//[^/?#\s\"<>]*@")
 _AUTHORITY_USERINFO: Final = re.compile(r"\A[^/?#\s]*@")
 _PARAMETER: Final = re.compile(r"(\A|[?&;#])([^?=&;#\s\"<>]*)=([^&;#\s\"<>]+)")
-# A name is bounded, or a body of quotes and backslashes would be read again from each quote.
-_JSON_MEMBER: Final = re.compile(r'"((?:[^"\\]|\\.){1,100})"(\s*:\s*)"((?:[^"\\]|\\.|\\\Z)*)("|\Z)', re.DOTALL)
+_JSON_COLON: Final = re.compile(r'"\s*:\s*')
+_JSON_PLAIN_NAME: Final = re.compile(r'(?:\A|")([^"]*)"\s*:')
+_JSON_STRING: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
+_JSON_PIECE: Final = re.compile(rf"{_JSON_STRING.pattern}|[\[\]{{}}]", re.DOTALL)
+_JSON_SCALAR: Final = re.compile(r'[^\s,\[\]{}"\\]+')
+_JSON_TELLS_NOTHING: Final = frozenset({"null", "true", "false"})
+_JSON_UNICODE: Final = re.compile(r"\\u00([0-9A-Fa-f]{2})")
+_JSON_NAME_SIZE: Final = 100
+"""How far back the beginning of a member's name is looked for."""
 _PART_NAME: Final = re.compile(r'\bname="([^"\r\n]*)"')
 
 
@@ -102,7 +77,7 @@ def redact_head(head: bytes) -> bytes:
     for match in _LINE.finditer(head.decode("latin-1")):
         line, end = match.groups()
         place = _FIELD_NAME.match(line)
-        if place and _NO_NAME.sub("", place["name"].lower()) in SENSITIVE_FIELDS and (place["colon"] or not is_first):
+        if place and (place["colon"] or not is_first) and is_credential_field(_NO_NAME.sub("", place["name"].lower())):
             line = f"{place[0]}{REDACTED}"
             is_sensitive = True
         elif is_sensitive and line[:1] in (" ", "\t"):
@@ -121,16 +96,9 @@ def redact_body(body: bytes) -> bytes:
     """The recorded beginning of a body: forms and JSON lose the values of members named like secrets, whatever its media type
     says. Octets that are neither stay as they are."""
     text = body.decode("latin-1")
-    text = _JSON_MEMBER.sub(_redact_member, text)
+    text = _redact_members(text)
     text = _redact_parts(text)
     return _redact_parameters(text).encode("latin-1")
-
-
-def names_secret(name: str) -> bool:
-    """Whether a parameter of this name holds a secret: `access_token`, `user[password]`, `%70assword`, `apiKey`, `sid`, ..."""
-    decoded = unquote_to_bytes(name).decode("latin-1").lower()
-    letters = "".join(filter(str.isalpha, decoded))
-    return letters in _SECRET_WORDS or letters.endswith(_SECRET_ENDINGS)
 
 
 def _redact_parameters(text: str) -> str:
@@ -142,9 +110,57 @@ def _redact_parameter(match: re.Match[str]) -> str:
     return f"{before}{name}={REDACTED}" if names_secret(name) else match[0]
 
 
-def _redact_member(match: re.Match[str]) -> str:
-    name, colon, _, end = match.groups()
-    return f'"{name}"{colon}"{REDACTED}{end}' if names_secret(name) else match[0]
+def _redact_members(text: str) -> str:
+    """JSON (RFC 8259 §4), whole or cut short: a member named like a secret loses its value, be it a string, a number, an array or an object.
+
+    Each value is read once, and a name is looked for backwards from its colon: the cost is linear whatever the octets are."""
+    if "\\" not in text and not any(map(names_secret, set(_JSON_PLAIN_NAME.findall(text)))):
+        return text  # most bodies: one search instead of a look at each member
+    pieces: list[str] = []
+    known: dict[str, bool] = {}
+    done = 0
+    for colon in _JSON_COLON.finditer(text):
+        end_of_name, begin = colon.span()
+        if end_of_name < done:
+            continue  # within a value that has gone
+        # Where a name has an escaped quote this finds what follows it, which is where secrets are named.
+        earliest = max(done, end_of_name - _JSON_NAME_SIZE)
+        name = text[max(earliest, text.rfind('"', earliest, end_of_name) + 1) : end_of_name]
+        if (is_secret := known.get(name)) is None:
+            is_secret = known[name] = names_secret(_unescaped(name))
+        if is_secret and (end := _end_of_value(text, begin)) > begin:
+            value = text[begin:end]
+            quote = "\\\"" if value.startswith("\\") else '"'
+            is_cut = value.startswith(('"', "\\")) and (not value.endswith('"') or len(value) == len(quote))
+            pieces += (text[done:begin], quote, REDACTED, "" if is_cut else quote)
+            done = end
+    pieces.append(text[done:])
+    return "".join(pieces)
+
+
+def _end_of_value(text: str, begin: int) -> int:
+    """Where the JSON value that begins at `begin` ends; `begin` if there is none, or one that tells nothing."""
+    first = text[begin : begin + 1]
+    if first == '"':
+        string = _JSON_STRING.match(text, begin)
+        return string.end() if string else begin
+    if first == "\\":  # JSON in a string of JSON: its quotes are escaped
+        end = text.find('\\"', begin + 2)
+        return end + 2 if end >= 0 else len(text)
+    if first and first in "[{":
+        depth = 0
+        for piece in _JSON_PIECE.finditer(text, begin):
+            depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(piece[0], 0)
+            if not depth:
+                return piece.end()
+        return len(text)
+    scalar = _JSON_SCALAR.match(text, begin)
+    return scalar.end() if scalar and scalar[0] not in _JSON_TELLS_NOTHING else begin
+
+
+def _unescaped(name: str) -> str:
+    r"""A member's name with `\u0070` and the like undone (RFC 8259 §7)."""
+    return _JSON_UNICODE.sub(lambda escape: chr(int(escape[1], 16)), name) if "\\" in name else name
 
 
 def _redact_parts(text: str) -> str:

@@ -15,6 +15,8 @@ from netlodge.core.errors import NetlodgeError
 from netlodge.core.records import HttpRecord, Record
 
 _STATUS = re.compile(r"[0-9]{3}|[0-9]xx|[0-9]{3}-[0-9]{3}")
+_PORT = re.compile(r"(?<=[^:]):[0-9]*\Z")
+"""`uri-host [ ":" port ]` (RFC 9110 §7.2): an IPv6 address stands in brackets, so that its colons begin no port."""
 
 
 class SelectionError(NetlodgeError):
@@ -25,7 +27,8 @@ class SelectionError(NetlodgeError):
 class Selection:
     """Every filter that is set must match; an empty one lets all pass. Text as the user wrote it; `SelectionError` if it means nothing.
 
-    `host`: exact without regard to case, `*.example.org` for any name under it. `status`: `404`, `4xx`, `500-504`, or several with
+    `host`: exact without regard to case, `*.example.org` for any name under it; a port that the request names counts only if the filter names
+    one too. `status`: `404`, `4xx`, `500-504`, or several with
     commas. `method`: one or several with commas. `path`: a part of the request target. `peer`: an address or a network.
     All but `door` and `peer` are about HTTP: sentences of line services do not match them.
     """
@@ -79,9 +82,10 @@ class Selection:
 
     def _wants_host(self, host: str) -> bool:
         wanted, host = self.host.lower(), host.lower()
+        name = _PORT.sub("", host)
         if wanted.startswith("*."):
-            return host.endswith(wanted[1:])
-        return host == wanted
+            return name.endswith(wanted[1:])
+        return wanted in (host, name, name.strip("[]"))
 
     def _wants_status(self, status: int) -> bool:
         for part in self._parts(self.status):

@@ -193,7 +193,7 @@ class ExchangeSeries:
 class ConnectionSeries:
     """The connections of one door, for `net` to count."""
 
-    LIMITS: Final = ("limits.connections", "limits.connections_per_client", "limits.networks")
+    LIMITS: Final = ("limits.connections", "limits.connections_per_client")
 
     def __init__(self, registry: Registry, door: str) -> None:
         self.open = registry.gauge("netlodge_connections_open", "Connections open now.", door=door)
@@ -261,6 +261,46 @@ class ObserverSeries:
         self.failures = registry.counter(
             "netlodge_observation_failures_total", "Batches that a log, tap or counter failed on: defects."
         )
+
+
+class RecallSeries:
+    """What the recall tables of one door hold and have let go. `sample` is called in each worker, with that worker's own tables."""
+
+    TABLES: Final = ("octets", "meaning")
+    """By what a question is known: its octets, or what of them the answer depends on."""
+
+    def __init__(self, registry: Registry, door: str) -> None:
+        self._series = {
+            table: (
+                registry.gauge("netlodge_recall_answers", "Answers remembered now.", door=door, table=table),
+                registry.gauge("netlodge_recall_bytes", "What remembered answers occupy now.", door=door, table=table),
+                registry.counter(
+                    "netlodge_recall_dropped_total",
+                    "Remembered answers that held no longer.",
+                    door=door,
+                    table=table,
+                ),
+                registry.counter(
+                    "netlodge_recall_evicted_total",
+                    "Remembered answers that made room for others.",
+                    door=door,
+                    table=table,
+                ),
+            )
+            for table in self.TABLES
+        }
+        self._counted = dict.fromkeys(self.TABLES, (0, 0))
+        """What was dropped and evicted when last looked at: the tables count from their beginning, the counters add."""
+
+    def sample(self, table: str, *, answers: int, octets: int, dropped: int, evicted: int) -> None:
+        """Note what the table (one of `TABLES`) says of itself: two levels, and two sums since the worker began."""
+        answers_now, octets_now, dropped_ever, evicted_ever = self._series[table]
+        dropped_before, evicted_before = self._counted[table]
+        self._counted[table] = (dropped, evicted)
+        answers_now.set(answers)
+        octets_now.set(octets)
+        dropped_ever.add(dropped - dropped_before)
+        evicted_ever.add(evicted - evicted_before)
 
 
 class LodgeSeries:

@@ -1,23 +1,34 @@
 """The tap: a bounded ring of what passed last, and subscriptions to what passes now.
 
 It is fed after the fact, four times a second, so it can delay nobody. Whatever leaves the ring or a subscription has lost its credentials
-(`redaction`), unless the lodge was told otherwise. What goes by too fast is counted, not kept.
+(`redaction`), unless the lodge was told otherwise; that costs milliseconds for a large exchange, so it is done when a reader takes it, a
+batch of few octets at a time, and never for more than was taken. What goes by too fast is counted, not kept.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from heapq import merge
+from itertools import islice
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from netlodge.core.contracts import Counter
-from netlodge.core.records import Entry, HttpRecord, Record
+from netlodge.core.records import Entry, HttpRecord, LineRecord, Record
 from netlodge.observe.redaction import redact
 from netlodge.observe.selection import Selection
 
 ENTRY_OCTETS: Final = 512
 """What an entry costs beside the octets it refers to, roughly."""
+BATCH_OCTETS: Final = 32 * 1024
+"""What is redacted and handed out in one go, about: a millisecond or two in which nobody is answered."""
+
+FAMILIES: Final = (HttpRecord, LineRecord)
+"""Each has a shelf of its own in the ring, so that a busy line service does not push out the exchanges of the web."""
+
+_time_of = itemgetter(0)
 
 
 class Gap(NamedTuple):
@@ -27,7 +38,7 @@ class Gap(NamedTuple):
 
 
 class Ring:
-    """Keeps the newest `entries` exchanges, and no more than about `octets` of them, and tells subscribers of each new one.
+    """Keeps the newest `entries` exchanges of each family, and no more than about `octets` of them, and tells subscribers of each new one.
 
     `dropped` counts what subscribers were too slow for, `passed_over` what was never kept because a batch was longer than the ring.
     """
@@ -46,42 +57,33 @@ class Ring:
         self.redacts = redact
         self._dropped = dropped
         self._passed_over = passed_over
-        self._kept: deque[Entry] = deque()
-        self._kept_octets = 0
-        self._uses: dict[Record, int] = {}
-        """How many kept entries share a record: its octets are kept once."""
+        self._shelves = {family: _Shelf(entries, octets) for family in FAMILIES}
         self._subscriptions: list[Subscription] = []
 
-    def emit(self, batch: Sequence[Entry], behind: int = 0) -> None:
-        """Take a batch, oldest first: the ring keeps its end, subscribers get what they selected of all of it. `behind` is how many
-        entries are known to follow: what they would push out at once is not even taken in."""
-        kept = self._kept
-        room = max(0, self.entries - behind)
-        for entry in batch[-room:] if room else ():
-            kept.append(entry)
-            self._keep(entry[2])
-            while len(kept) > self.entries or self._kept_octets > self.octets:
-                self._let_go(kept.popleft()[2])
-        if self._passed_over is not None and len(batch) > room:
-            self._passed_over.add(len(batch) - room)
+    def emit(self, batch: Sequence[Entry], behind: Sequence[Entry] = ()) -> None:
+        """Take a batch, oldest first: the ring keeps its end, subscribers get what they selected of all of it. `behind` is what is known
+        to follow: what that would push out at once is not even taken in."""
+        for family, shelf in self._shelves.items():
+            of_family = [entry for entry in batch if type(entry[2]) is family]
+            if not of_family:
+                continue
+            room = self.entries - _count(islice(behind, self.entries), family)
+            shelf.put(of_family[-room:] if room else ())
+            if self._passed_over is not None and len(of_family) > room:
+                self._passed_over.add(len(of_family) - room)
         for subscription in self._subscriptions:
             subscription.offer(batch)
 
-    def _keep(self, record: Record) -> None:
-        uses = self._uses.get(record, 0)
-        self._uses[record] = uses + 1
-        self._kept_octets += ENTRY_OCTETS if uses else ENTRY_OCTETS + _octets_of(record)
-
-    def _let_go(self, record: Record) -> None:
-        uses = self._uses.pop(record) - 1
-        if uses:
-            self._uses[record] = uses
-        self._kept_octets -= ENTRY_OCTETS if uses else ENTRY_OCTETS + _octets_of(record)
+    def batches(self, selection: Selection | None = None) -> Iterator[list[Entry]]:
+        """What the ring holds at this moment and the selection wants, by time, oldest first, redacted. Each batch is small and is redacted
+        when it is taken: whoever takes them in an event loop lets others have their turn in between."""
+        wanted = selection or Selection()
+        shelves = [_select(shelf.kept, wanted) for shelf in self._shelves.values()]
+        return _in_batches(list(merge(*shelves, key=_time_of)), redacts=self.redacts)
 
     def snapshot(self, selection: Selection | None = None) -> list[Entry]:
-        """What the ring holds and the selection wants, oldest first, redacted."""
-        chosen = _select(self._kept, selection or Selection())
-        return _redacted(chosen) if self.redacts else chosen
+        """All batches in one list: where nobody waits."""
+        return [entry for batch in self.batches(selection) for entry in batch]
 
     def subscribe(self, selection: Selection | None = None, capacity: int = 1000) -> Subscription:
         """Get each exchange that the selection wants, from now on. `capacity` is how many wait for a slow reader."""
@@ -99,6 +101,37 @@ class Ring:
         """End all subscriptions: the worker retires."""
         for subscription in list(self._subscriptions):
             subscription.close()
+
+
+class _Shelf:
+    """What the ring keeps of one family."""
+
+    def __init__(self, entries: int, octets: int) -> None:
+        self._entries = entries
+        self._octets = octets
+        self.kept: deque[Entry] = deque()
+        self._kept_octets = 0
+        self._uses: dict[Record, int] = {}
+        """How many kept entries share a record: its octets are kept once."""
+
+    def put(self, entries: Iterable[Entry]) -> None:
+        kept = self.kept
+        for entry in entries:
+            kept.append(entry)
+            self._keep(entry[2])
+            while len(kept) > self._entries or self._kept_octets > self._octets:
+                self._let_go(kept.popleft()[2])
+
+    def _keep(self, record: Record) -> None:
+        uses = self._uses.get(record, 0)
+        self._uses[record] = uses + 1
+        self._kept_octets += ENTRY_OCTETS if uses else ENTRY_OCTETS + _octets_of(record)
+
+    def _let_go(self, record: Record) -> None:
+        uses = self._uses.pop(record) - 1
+        if uses:
+            self._uses[record] = uses
+        self._kept_octets -= ENTRY_OCTETS if uses else ENTRY_OCTETS + _octets_of(record)
 
 
 class Subscription:
@@ -119,7 +152,7 @@ class Subscription:
         self._redacts = redacts
         self._dropped = dropped
         self._when_closed = when_closed
-        self._queue: list[Entry | Gap] = []
+        self._queue: deque[Entry] = deque()
         self._missed = 0
         self._news = asyncio.Event()
 
@@ -130,7 +163,7 @@ class Subscription:
             return
         room = 0 if self._missed else max(0, self._capacity - len(self._queue))
         taken = wanted[:room]
-        self._queue.extend(_redacted(taken) if self._redacts else taken)
+        self._queue.extend(taken)
         if missed := len(wanted) - len(taken):
             self._missed += missed
             if self._dropped is not None:
@@ -138,12 +171,14 @@ class Subscription:
         self._news.set()
 
     async def take(self) -> list[Entry | Gap]:
-        """Wait for news and return all that is queued, in order; an empty list when the subscription is closed. Redacted."""
+        """Wait for news and return the next of what is queued, in order and redacted, about `BATCH_OCTETS` of it; an empty list when the
+        subscription is closed and all was taken."""
         while not self._queue and not self._missed and not self.is_closed:
             self._news.clear()
             await self._news.wait()
-        taken, self._queue = self._queue, []
-        if self._missed:
+        batch = [self._queue.popleft() for _ in range(_length_of_batch(self._queue))]
+        taken: list[Entry | Gap] = [*(_redacted(batch, {}) if self._redacts else batch)]
+        if self._missed and not self._queue:
             taken.append(Gap(self._missed))
             self._missed = 0
         return taken
@@ -171,10 +206,40 @@ def _select(entries: Sequence[Entry] | deque[Entry], selection: Selection) -> li
     return [entry for entry in chosen if hosts[entry[1].host]]
 
 
-def _redacted(entries: list[Entry]) -> list[Entry]:
-    """Each record once, however many entries share it."""
-    redacted = {record: redact(record) for record in {entry[2] for entry in entries}}
-    return [(wall, peer, redacted[record]) for wall, peer, record in entries]
+def _in_batches(entries: Sequence[Entry], *, redacts: bool) -> Iterator[list[Entry]]:
+    waiting = deque(entries)
+    known: dict[Record, Record] = {}
+    while waiting:
+        batch = [waiting.popleft() for _ in range(_length_of_batch(waiting))]
+        yield _redacted(batch, known) if redacts else batch
+        # A record that entries in a row share is redacted once; to keep more of them would be to keep the ring twice.
+        known = {record: known[record] for record in {entry[2] for entry in batch} & known.keys()}
+
+
+def _length_of_batch(entries: Iterable[Entry]) -> int:
+    """How many of the first entries are a batch: at least one, if there is any. An entry counts whole though it may share its record,
+    for whoever gets it writes it out."""
+    length = octets = 0
+    for entry in entries:
+        octets += ENTRY_OCTETS + _octets_of(entry[2])
+        if length and octets > BATCH_OCTETS:
+            break
+        length += 1
+    return length
+
+
+def _redacted(entries: Iterable[Entry], known: dict[Record, Record]) -> list[Entry]:
+    """Each record once, however many entries share it; `known` is added to."""
+    redacted: list[Entry] = []
+    for wall, peer, record in entries:
+        if (shown := known.get(record)) is None:
+            shown = known[record] = redact(record)
+        redacted.append((wall, peer, shown))
+    return redacted
+
+
+def _count(entries: Iterable[Entry], family: type[Record]) -> int:
+    return sum(type(entry[2]) is family for entry in entries)
 
 
 def _octets_of(record: Record) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from netlodge.http.handlers.error_pages import ErrorPages, error_response
+from netlodge.http.handlers.error_pages import PAGE_OCTETS, ErrorPages, error_response
 from netlodge.http.message import Fields, HttpError, MessageError, Request, Response
 from tests.http.handlers.asking import answer, content, get, request_of
 
@@ -105,3 +106,28 @@ def test_answers_that_a_handler_returns_are_its_own(tmp_path: Path) -> None:
     page = tmp_path / "404.html"
     page.write_text("page")
     assert content(get(ErrorPages(Answering(), {404: page}), "/")) == b"the application's own"
+
+
+def test_a_page_that_is_too_large_is_logged_and_the_default_is_sent(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    page = tmp_path / "413.html"
+    page.write_bytes(b"x" * PAGE_OCTETS)
+    handler = ErrorPages(Failing(TOO_LARGE), {413: page})
+    assert content(get(handler, "/")) == b"x" * PAGE_OCTETS
+    page.write_bytes(b"x" * (PAGE_OCTETS + 1))
+    assert b"413 Content Too Large" in content(get(handler, "/"))
+    assert "413.html" in caplog.text
+
+
+def test_a_page_that_became_a_fifo_holds_nobody_up(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    page = tmp_path / "413.html"
+    os.mkfifo(page)
+    # Opened for writing too, so that a reader that would wait gets to the end of this test all the same.
+    descriptor = os.open(page, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        os.write(descriptor, b"from the pipe")
+        assert b"413 Content Too Large" in content(get(ErrorPages(Failing(TOO_LARGE), {413: page}), "/"))
+    finally:
+        os.close(descriptor)
+    assert "Not a regular file" in caplog.text

@@ -52,6 +52,25 @@ def files(root: Path, clock: FakeClock | None = None, **settings: object) -> Fil
 # Which file.
 
 
+def test_a_candidate_for_the_index_that_is_no_file_is_passed_over(www: Path) -> None:
+    (www / "sub" / "first.html").mkdir()
+    os.mkfifo(www / "sub" / "second.html")
+    handler = files(www, index=("first.html", "second.html", "index.html"))
+    response = get(handler, "/sub/")
+    assert content(response) == b"<p>sub"
+    assert holds(response)
+    (www / "sub" / "first.html").rmdir()
+    (www / "sub" / "first.html").write_text("<p>first")
+    assert not holds(response)
+    assert content(get(handler, "/sub/")) == b"<p>first"
+
+
+def test_a_directory_whose_only_index_is_a_directory_is_listed(www: Path) -> None:
+    (www / "empty" / "index.html").mkdir()
+    assert b"index.html/" in content(get(files(www, listing=True), "/empty/"))
+    assert get(files(www), "/empty/").status == 404
+
+
 @pytest.mark.parametrize(
     ("target", "body", "media_type"),
     [
@@ -407,6 +426,23 @@ def test_a_file_in_a_directory_that_may_not_be_entered_is_forbidden(open_directo
         assert get(handler, "/locked/index.html").status == 403
 
 
+def test_what_lies_outside_and_may_not_be_read_is_not_there(open_directory: Path) -> None:
+    """403 would tell that there is something."""
+    root, outside = open_directory / "www", open_directory / "outside"
+    (outside / "locked").mkdir(parents=True)
+    (root / "sub").mkdir(parents=True)
+    (outside / "file").write_text("x")
+    (outside / "locked" / "file").write_text("x")
+    for name, target in [("file", "file"), ("deep", "locked/file"), ("folder", "locked"), ("sub/index.html", "file")]:
+        (root / name).symlink_to(outside / target)
+    (outside / "file").chmod(0)
+    (outside / "locked").chmod(0)
+    handler = files(root, listing=True)
+    with as_ordinary_user():
+        asked = {path: get(handler, path).status for path in ("/file", "/deep", "/folder/", "/folder/file", "/sub/")}
+    assert set(asked.values()) == {404}, asked
+
+
 @pytest.mark.parametrize("target", ["/" + "n" * 300, "/" + "n/" * 3000, "/" + "%C3%A9" * 200])
 def test_a_name_longer_than_the_system_has_is_not_there(www: Path, target: str) -> None:
     assert get(files(www), target).status == 404
@@ -549,6 +585,31 @@ def test_last_modified_is_never_in_the_future(www: Path) -> None:
     response = get(handler, "/a.txt")
     assert response.fields.get("last-modified") == imf_fixdate(clock.second - 100)
     assert holds(response)
+
+
+@pytest.mark.parametrize(
+    ("condition", "seconds", "status"),
+    [
+        ("if-modified-since", 0, 304),
+        ("if-modified-since", -1, 200),
+        ("if-unmodified-since", 0, 200),
+        ("if-unmodified-since", -1, 412),
+        ("if-range", 0, 200),
+        ("if-range", 100, 200),
+    ],
+)
+def test_conditions_on_a_date_from_the_future_are_judged_by_the_date_that_is_sent(
+    www: Path, condition: str, seconds: int, status: int
+) -> None:
+    clock = later()
+    handler = files(www, clock)
+    settle(www / "a.txt", clock.second + 100)
+    fields = {condition: imf_fixdate(clock.second + seconds), "range": "bytes=0-1"}
+    if condition != "if-range":
+        del fields["range"]
+    response = get(handler, "/a.txt", fields)
+    assert response.status == status
+    assert not holds(response)
 
 
 def test_a_date_does_not_stand_for_two_contents_of_one_second(www: Path) -> None:

@@ -202,3 +202,22 @@ def _raise() -> object:
 )
 def test_sizes_are_readable(octets: int, text: str) -> None:
     assert readable_size(octets) == text
+
+
+# Preconditions. RFC 9110 §13.1.1, §13.1.2.
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/json"])
+def test_a_listing_heeds_preconditions(www: Path, accept: str) -> None:
+    handler = files(www)
+    response = get(handler, "/d/", {"accept": accept})
+    tag = response.fields.get("etag") or ""
+    assert tag.startswith('"')
+    assert get(handler, "/d/", {"accept": accept, "if-match": '"other"'}).status == 412
+    assert get(handler, "/d/", {"accept": accept, "if-match": tag}).status == 200
+    for condition in ("*", tag):
+        same = get(handler, "/d/", {"accept": accept, "if-none-match": condition})
+        assert (same.status, same.body) == (304, b"")
+        assert list(same.fields) == [("cache-control", "no-cache"), ("vary", "accept"), ("etag", tag)]
+    (www / "d" / "new").touch()
+    assert get(handler, "/d/", {"accept": accept, "if-none-match": tag}).status == 200

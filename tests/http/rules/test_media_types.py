@@ -43,6 +43,15 @@ def test_additions_go_before_the_table() -> None:
     assert types.of("a.txt") == "text/plain; charset=iso-8859-1"
 
 
+def test_the_longest_extension_counts() -> None:
+    types = MediaTypes({".tar.gz": "application/x-mine", ".gz": "application/x-other"})
+    assert types.of("site.tar.gz") == "application/x-mine"
+    assert types.of("site-1.0.TAR.gz") == "application/x-mine"
+    assert types.of("tar.gz") == "application/x-other"
+    assert types.of("/srv/a.tar.gz/b.gz") == "application/x-other"
+    assert types.of("/srv/a.html/b") == "application/octet-stream"
+
+
 def test_charset_and_default_can_be_chosen() -> None:
     assert MediaTypes(charset="").of("a.html") == "text/html"
     assert MediaTypes(default="text/plain").of("LICENSE") == "text/plain; charset=utf-8"

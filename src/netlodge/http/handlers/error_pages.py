@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 from collections.abc import Mapping
+from errno import EFBIG, EINVAL
 from html import escape
 from typing import Final
 
 from netlodge.http.message import REASONS, Fields, Handler, HttpError, Request, Response
 from netlodge.http.rules.media_types import MediaTypes
-from netlodge.http.rules.negotiation import prefer
+from netlodge.http.rules.negotiation import merge_vary, prefer
 
 _LOG = logging.getLogger(__name__)
 
 PAGE_OCTETS: Final = 1 << 20
-"""An error page is read whole, and a page is never this large."""
+"""An error page is read whole; one of more octets than this is none."""
 
 _HTML: Final = """<!doctype html>
 <html lang="en">
@@ -52,7 +54,7 @@ def error_response(error: HttpError, request: Request | None = None) -> Response
     if request is not None:
         kind = prefer(request.fields.get("accept"), ("text/plain", "text/html")) or kind
         # Some errors may be stored by caches (§15.1): they must know what made the difference.
-        fields.append("vary", "accept")
+        fields.set("vary", merge_vary(fields.get("vary"), "accept"))
     if kind == "text/html":
         paragraphs = "\n".join(f"<p>{escape(line)}</p>" for line in lines)
         text = _HTML.format(title=escape(title), lines=paragraphs)
@@ -66,7 +68,7 @@ class ErrorPages:
     """Puts a page of the site's own in place of the default body of an error that a handler below raised.
 
     `pages` maps a status to the path of a file. The file is read anew for each error, so that an edit shows at once; if it cannot be
-    read, the default body is sent and the failure logged. Answers with an error status that a handler *returns* (an application's, an
+    read, is no regular file or has more than `PAGE_OCTETS`, the default body is sent and the failure logged. Answers with an error status that a handler *returns* (an application's, an
     upstream's) are its own and pass unchanged.
     """
 
@@ -87,11 +89,22 @@ class ErrorPages:
             if path is None or error.must_close:
                 raise
             try:
-                with open(path, "rb") as file:
-                    page = file.read(PAGE_OCTETS)
+                page = _read_page(path)
             except OSError as failure:
                 _LOG.error("The error page for %d cannot be read: %s", error.status, failure)
                 raise error from failure
             fields = Fields(error.fields)
             fields.set("content-type", self._media_types.of(path))
             return Response(error.status, fields, page)
+
+
+def _read_page(path: str) -> bytes:
+    """The whole of a regular file of at most `PAGE_OCTETS`. Raises `OSError`; never waits, as opening a FIFO would."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(EINVAL, "Not a regular file", path)
+        page = file.read(PAGE_OCTETS + 1)
+    if len(page) > PAGE_OCTETS:
+        raise OSError(EFBIG, f"More than {PAGE_OCTETS} octets", path)
+    return page

@@ -1,35 +1,45 @@
 """Response fields by path: Cache-Control, security policies, whatever a site adds to its answers.
 
-RFC 9110 §5.1 (fields can be added freely), RFC 9111 §5.2 (Cache-Control).
+RFC 9110 §5.1 (fields can be added freely), §12.5.5 (Vary), RFC 9111 §5.2 (Cache-Control).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from netlodge.http.message import Fields, Handler, HttpError, Request, Response
+from netlodge.http.rules.negotiation import merge_vary
 from netlodge.http.rules.paths import normal_form
 from netlodge.http.rules.patterns import PathPattern
+
+_OF_CONTENT: Final = frozenset(
+    {"content-disposition", "content-encoding", "content-language", "content-location", "content-type"}
+)
+"""What says something of the content (RFC 9110 §8), and would be wrong of the text or page that explains an error."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldRule:
-    """Fields for the answers to some paths.
+    """Fields for the answers to some paths. Names are lower-case.
 
-    A value replaces lines of the same name that the handler below set; an empty value takes them away. Names are lower-case.
-    `on_errors` adds them to answers of status 400 and above too.
+    A value of `fields` replaces lines of the same name that the handler below set, only `vary` is added to them; an empty value takes
+    them away. They go into every answer, errors too: a browser that is told to use TLS alone, or to sniff no types, is to hear it from
+    a 404 as well. `cache_control` is for what was asked for, so it stays out of answers of status 400 and above, unless
+    `caches_errors`: then it is for every status that the handler below returns, though never for an error that is raised.
     """
 
     pattern: PathPattern
     fields: Mapping[str, str] = field(default_factory=dict)
-    on_errors: bool = False
+    cache_control: str = ""
+    caches_errors: bool = False
 
 
 class FieldRules:
     """Applies each rule whose pattern matches the whole path of the request, in order: a later rule wins over an earlier one.
 
-    Every status below 400 gets them, a 304 too: it "MUST generate" Cache-Control and Vary if a 200 had them (RFC 9110 §15.4.5).
+    A 304 gets them too: it "MUST generate" Cache-Control and Vary if a 200 had them (RFC 9110 §15.4.5).
     """
 
     __slots__ = ("_inner", "_rules")
@@ -39,22 +49,31 @@ class FieldRules:
         self._rules = tuple(rules)
 
     async def handle(self, request: Request) -> Response:
-        path = normal_form(request.path)
+        path = request.path
         try:
+            path = normal_form(path)
             response = await self._inner.handle(request)
         except HttpError as error:
             fields = Fields(error.fields)
-            self._apply(path, fields, is_error=True)
+            for rule in self._rules:
+                if rule.pattern.matches(path):
+                    _set_all(fields, {name: rule.fields[name] for name in rule.fields if name not in _OF_CONTENT})
             error.fields = tuple(fields)
             raise
-        self._apply(path, response.fields, is_error=response.status >= 400)
+        for rule in self._rules:
+            if rule.pattern.matches(path):
+                _set_all(response.fields, rule.fields)
+                if rule.cache_control and (response.status < 400 or rule.caches_errors):
+                    response.fields.set("cache-control", rule.cache_control)
         return response
 
-    def _apply(self, path: str, fields: Fields, *, is_error: bool) -> None:
-        for rule in self._rules:
-            if (rule.on_errors or not is_error) and rule.pattern.matches(path):
-                for name, value in rule.fields.items():
-                    if value:
-                        fields.set(name, value)
-                    else:
-                        fields.remove(name)
+
+def _set_all(fields: Fields, wanted: Mapping[str, str]) -> None:
+    for name, value in wanted.items():
+        if not value:
+            fields.remove(name)
+        elif name == "vary":
+            # What the handler chose by remains true, whatever is added.
+            fields.set(name, merge_vary(fields.get(name), value))
+        else:
+            fields.set(name, value)

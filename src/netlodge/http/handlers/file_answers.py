@@ -61,9 +61,12 @@ class FileAnswers:
         now = self._clock.second
         if self._range_limit == 0:
             fields.set("accept-ranges", "none")
-        if version.last_modified is not None and version.last_modified > now:
+        modified = version.last_modified
+        if modified is not None and modified > now:
             # §8.8.2.1: "an origin server [...] MUST NOT generate a Last-Modified date that is later than the server's time of
             # message origination", and "MUST replace that value with the message origination date".
+            # The conditions are judged by the date that is sent; being that of now, it is never a strong validator.
+            modified = now
             fields.set("last-modified", imf_fixdate(now))
             remember = None
         if (
@@ -73,7 +76,6 @@ class FileAnswers:
             or "if-match" in asked
             or "if-unmodified-since" in asked
         ):
-            modified = version.last_modified
             if conditional.depends_on_time(asked, last_modified=modified, now=now):
                 remember = None
             outcome = conditional.evaluate(

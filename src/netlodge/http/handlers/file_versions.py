@@ -11,10 +11,9 @@ RFC 9110 §8.8.1 (strong validators), §8.8.2 (Last-Modified), §8.8.3 (ETag).
 from __future__ import annotations
 
 import os
-from base64 import urlsafe_b64encode
+import stat
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from hashlib import blake2b
 from math import inf
 from typing import Final
 
@@ -85,12 +84,21 @@ class FileVersion:
 class Choice:
     """What a path stands for: a version of a file, chosen because others that go before it were absent."""
 
-    __slots__ = ("_extra", "absent", "is_used", "pairs", "remember", "version")
+    __slots__ = ("_extra", "absent", "is_used", "pairs", "passed_over", "remember", "version")
 
-    def __init__(self, version: FileVersion, absent: tuple[bytes, ...] = (), extra: Pairs = ()) -> None:
+    def __init__(
+        self,
+        version: FileVersion,
+        *,
+        absent: tuple[bytes, ...] = (),
+        passed_over: tuple[bytes, ...] = (),
+        extra: Pairs = (),
+    ) -> None:
         self.version = version
         self.absent = absent
-        """Paths that must not be there."""
+        """Paths at which nothing may be."""
+        self.passed_over = passed_over
+        """Paths at which no regular file may be: a directory named like an index is none."""
         self._extra = extra
         self.pairs: Pairs = (*version.pairs, *extra)
         """The fields of a 200."""
@@ -99,7 +107,7 @@ class Choice:
 
     def of(self, version: FileVersion) -> Choice:
         """The same choice, of another version."""
-        return Choice(version, self.absent, self._extra)
+        return Choice(version, absent=self.absent, passed_over=self.passed_over, extra=self._extra)
 
     def holds(self) -> bool:
         """Whether the same file would be chosen now, with the same content. Never raises.
@@ -115,6 +123,8 @@ class Choice:
         # `signature_of`, written out: this is asked before each answer from memory.
         if (status.st_ctime_ns, status.st_mtime_ns, status.st_size, status.st_ino, status.st_dev) != version.signature:
             return False
+        if self.passed_over and not all(map(is_no_file, self.passed_over)):
+            return False
         return not self.absent or all(map(is_absent, self.absent))
 
 
@@ -127,6 +137,16 @@ def is_absent(path: bytes) -> bool:
     except OSError:
         return False
     return False
+
+
+def is_no_file(path: bytes) -> bool:
+    """Whether there is surely no regular file at a path: nothing, or a directory, a device and the like. Never raises."""
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
 
 
 class FileMemory:
@@ -199,7 +219,8 @@ class FileReader:
                 if not -FRESH_NS < age < FRESH_NS:
                     body = _read_whole(descriptor, before.st_size) if before.st_size <= self._body_limit else None
                     if signature_of(os.fstat(descriptor)) == signature_of(before):
-                        etag = EntityTag(_digest(repr(signature_of(before)).encode()))
+                        # A digest keeps inode numbers to ourselves.
+                        etag = EntityTag.of(repr(signature_of(before)).encode())
                         return FileVersion(path, before, media_type, body=body, etag=etag, is_settled=True)
             finally:
                 os.close(descriptor)
@@ -214,17 +235,11 @@ class FileReader:
             body = _read_whole(descriptor, status.st_size)
         finally:
             os.close(descriptor)
-        # §8.8.1: "A collision-resistant hash function applied to the representation data is also sufficient".
-        return FileVersion(path, status, media_type, body=body, etag=EntityTag(_digest(body)))
+        return FileVersion(path, status, media_type, body=body, etag=EntityTag.of(body))
 
 
 def _is_coarse(status: os.stat_result) -> bool:
     return status.st_ctime_ns % 1_000_000_000 == 0
-
-
-def _digest(data: bytes) -> str:
-    """144 bits in 24 characters. Made of a signature it also keeps inode numbers to ourselves."""
-    return urlsafe_b64encode(blake2b(data, digest_size=18).digest()).decode("ascii")
 
 
 def _read_whole(descriptor: int, size: int) -> bytes:

@@ -23,14 +23,14 @@ from typing import Final
 
 from netlodge.core.contracts import Clock
 from netlodge.http.handlers.file_answers import FileAnswers
-from netlodge.http.handlers.file_versions import Choice, FileMemory, FileReader, Pause, is_absent
+from netlodge.http.handlers.file_versions import Choice, FileMemory, FileReader, Pause, is_no_file
 from netlodge.http.handlers.listing import Listing
 from netlodge.http.handlers.redirect import redirect_response
 from netlodge.http.handlers.root import Root
-from netlodge.http.message import Fields, HttpError, Remember, Request, Response
+from netlodge.http.message import HttpError, Remember, Request, Response
 from netlodge.http.rules import negotiation, paths, ranges
 from netlodge.http.rules.media_types import MediaTypes
-from netlodge.http.rules.methods import READ_ONLY, method_error
+from netlodge.http.rules.methods import unless_read
 
 _LOG = logging.getLogger(__name__)
 
@@ -93,11 +93,8 @@ class Files:
 
     async def handle(self, request: Request) -> Response:
         """Answer with a file. Raises `HttpError`: 400, 403, 404, 405, 412, 416, 500, 501, 503."""
-        method = request.method
-        if method != "GET" and method != "HEAD":  # noqa: PLR1714  quicker than a set on the hot path
-            if method == "OPTIONS":
-                return Response(204, Fields([("allow", READ_ONLY)]))
-            raise method_error(method, READ_ONLY)
+        if (told := unless_read(request.method)) is not None:
+            return told
         path = request.path
         if prefix := request.route.get("prefix"):
             path = path[len(prefix) :]
@@ -130,7 +127,7 @@ class Files:
         place = self._root.locate(wanted.segments)
         key = "/" + "/".join(wanted.segments)
         try:
-            status = os.stat(place)
+            status = self._root.status(place)
             if stat.S_ISDIR(status.st_mode):
                 if not self._root.contains(place):
                     raise FileNotFoundError(ENOENT, "Outside the root", place)
@@ -148,19 +145,19 @@ class Files:
             return await self._fall_back(place)
 
     async def _directory(self, request: Request, place: bytes, key: str) -> Choice | Response:
-        absent: list[bytes] = []
+        passed_over: list[bytes] = []
         for name in self._settings.index:
             candidate = place.rstrip(b"/") + b"/" + name.encode()
-            if not is_absent(candidate):
-                return await self._choose(key, candidate, tuple(absent))
-            absent.append(candidate)
+            if not is_no_file(candidate):
+                return await self._choose(key, candidate, tuple(passed_over))
+            passed_over.append(candidate)
         if self._settings.listing:
             return await self._listing.answer(request, place, is_top=key == "/")
         raise FileNotFoundError(ENOENT, "No index file, and listing is off", place)
 
-    async def _choose(self, key: str, place: bytes, absent: tuple[bytes, ...] = ()) -> Choice:
+    async def _choose(self, key: str, place: bytes, passed_over: tuple[bytes, ...] = ()) -> Choice:
         name = place.rpartition(b"/")[2].decode("utf-8", "replace")
-        choice = Choice(await self._reader.read(place, self._settings.media_types.of(name)), absent)
+        choice = Choice(await self._reader.read(place, self._settings.media_types.of(name)), passed_over=passed_over)
         if choice.remember is None:
             self._memory.drop(key)
         else:
@@ -183,7 +180,7 @@ class Files:
             kept.is_used = True
         else:
             kept = await self._choose(_FALLBACK_KEY, self._fallback)
-        return Choice(kept.version, (missing,), (("vary", "accept"),))
+        return Choice(kept.version, absent=(missing,), extra=(("vary", "accept"),))
 
 
 class _SameDirectory:

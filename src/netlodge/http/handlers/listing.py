@@ -1,6 +1,6 @@
 """What is in a directory, as a page for people and as JSON for programs.
 
-RFC 9110 §12.5.1 (Accept chooses), RFC 8259 (JSON), RFC 3986 §3.3 (names in links are percent-encoded).
+RFC 9110 §12.5.1 (Accept chooses), §13.2 (preconditions), RFC 8259 (JSON), RFC 3986 §3.3 (names in links are percent-encoded).
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from time import gmtime, strftime
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from netlodge.http.handlers.at_hand import answer_at_hand
 from netlodge.http.handlers.root import Root
 from netlodge.http.message import Fields, Request, Response
+from netlodge.http.rules.conditional import EntityTag
 from netlodge.http.rules.negotiation import prefer
 from netlodge.http.rules.paths import WELL_KNOWN, encode_segment
 
@@ -61,7 +63,7 @@ class Listing:
 
     async def answer(self, request: Request, place: bytes, *, is_top: bool) -> Response:
         """List the directory `place`: as JSON if the query has `format=json` or Accept likes it better, else as HTML. A large directory
-        is read and rendered in a thread. Raises `OSError` if it cannot be read. Never to be remembered: any change of any entry shows."""
+        is read and rendered in a thread. Raises `OSError` if it cannot be read, `HttpError` 412. Never to be remembered: any change of any entry shows."""
         return await asyncio.to_thread(self._answer, request, place, is_top)
 
     def _answer(self, request: Request, place: bytes, is_top: bool) -> Response:
@@ -74,7 +76,8 @@ class Listing:
         text = as_json(title, entries, is_whole) if kind == _JSON else as_html(title, entries, is_whole, is_top)
         content_type = kind if kind == _JSON else f"{kind}; charset=utf-8"
         fields = Fields([("content-type", content_type), ("cache-control", "no-cache"), ("vary", "accept")])
-        return Response(200, fields, text.encode("utf-8"))
+        content = text.encode("utf-8")
+        return answer_at_hand(request, 200, fields, content, etag=EntityTag.of(content))
 
     def _read(self, place: bytes, is_top: bool) -> tuple[list[Entry], bool]:
         """The entries in order, and whether that is all of them."""

@@ -43,7 +43,7 @@ class Root:
         Raises `FileNotFoundError` if there is none, if it is not a regular file, or if it is outside the root; any other
         `OSError` as the system gives it.
         """
-        descriptor = os.open(path, _OPEN_FILE)
+        descriptor = self._open(path, _OPEN_FILE)
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
@@ -56,7 +56,7 @@ class Root:
 
     def open_directory(self, path: bytes) -> int:
         """Open a directory for listing; the caller closes the descriptor. Raises like `open_file`."""
-        descriptor = os.open(path, _OPEN_DIRECTORY)
+        descriptor = self._open(path, _OPEN_DIRECTORY)
         try:
             self._require_inside(descriptor, path)
         except BaseException:
@@ -68,6 +68,26 @@ class Root:
         """Whether what the path leads to is inside, as far as can be told without opening it. Only for what may be told anyway
         (that there is a directory): contents go through `open_file`."""
         return self._is_inside(os.path.realpath(path))
+
+    def status(self, path: bytes) -> os.stat_result:
+        """The status of what a path leads to. Raises like `open_file`; whether it is inside is asked only if it may not be known."""
+        try:
+            return os.stat(path)
+        except PermissionError:
+            self._require_path_inside(path)
+            raise
+
+    def _open(self, path: bytes, flags: int) -> int:
+        try:
+            return os.open(path, flags)
+        except PermissionError:
+            self._require_path_inside(path)
+            raise
+
+    def _require_path_inside(self, path: bytes) -> None:
+        """That something outside is there, but may not be read, is nothing to tell either."""
+        if not self.contains(path):
+            raise FileNotFoundError(ENOENT, "Outside the root", path)
 
     def _require_inside(self, descriptor: int, path: bytes) -> None:
         if not self._is_inside(_location(descriptor, path)):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from netlodge.http.handlers.redirect import redirect_response
 from netlodge.http.message import Handler, HttpError, Request, Response
 from netlodge.http.rules import paths
+from netlodge.http.rules.hosts import has_empty_label, normal_host
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +20,11 @@ class Route:
 
     `path` begins with a slash. `/api/` stands for all that begins with it, and `/api` is redirected there; `/api` without a slash
     at its end stands for itself and all that begins with `/api/`, never for `/apix`. The handler finds in `request.route["prefix"]`
-    what it leaves out of the path, `/api` in both cases (files: `/api/x` is `x` below their root); with `keeps_prefix` nothing is left
-    out (`api/x` below their root).
+    what it leaves out of the path, `/api` in both cases (files: `/api/x` is `x` below their root).
     """
 
     path: str
     handler: Handler
-    keeps_prefix: bool = False
 
 
 class Routes:
@@ -47,7 +46,7 @@ class Routes:
             if below in in_order:
                 raise ValueError(f"two routes claim the path {route.path!r}")
             exact = below if path.endswith("/") else path
-            in_order[below] = (below, exact, route.handler, "" if route.keeps_prefix else below[:-1])
+            in_order[below] = (below, exact, route.handler, below[:-1])
         self._in_order = tuple(sorted(in_order.values(), key=lambda entry: -len(entry[0])))
 
     async def handle(self, request: Request) -> Response:
@@ -102,7 +101,7 @@ class Router:
             routes = Routes(site.routes)
             handler = routes if site.wrap is None else site.wrap(routes)
             for host in site.hosts or ("*",):
-                self._add(host.lower().removesuffix("."), handler)
+                self._add(normal_host(host), handler)
 
     def _add(self, host: str, handler: Handler) -> None:
         if host == "*":
@@ -124,11 +123,11 @@ class Router:
         return await handler.handle(request)
 
     def _site_of(self, host: str) -> Handler:
-        if host.endswith("."):
-            host = host[:-1]
-            if host in self._exact:
-                return self._exact[host]
-        if self._wildcards:
+        host = normal_host(host)
+        if host in self._exact:
+            return self._exact[host]
+        # `.example.net` is no name below `example.net`.
+        if self._wildcards and not has_empty_label(host):
             dot = host.find(".")
             while dot != -1:
                 handler = self._wildcards.get(host[dot:])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from netlodge.http.message import Fields, Handler, HttpError, Request, Response, TargetForm
-from netlodge.http.rules.methods import READ_ONLY, method_error
+from netlodge.http.rules.methods import READ_ONLY, method_error, options_response
 
 SENSITIVE: Final = frozenset(
     {
@@ -31,15 +31,13 @@ class ServerMethods:
     """Answers what is about the server as a whole, and hands everything else on.
 
     `trace` switches TRACE on: the request comes back as content, without its sensitive fields. Off, as by default, it is a 405.
-    `withheld` names further fields (lower-case) that are not echoed.
     """
 
-    __slots__ = ("_allow", "_inner", "_trace", "_withheld")
+    __slots__ = ("_allow", "_inner", "_trace")
 
-    def __init__(self, inner: Handler, *, trace: bool = False, withheld: frozenset[str] = frozenset()) -> None:
+    def __init__(self, inner: Handler, *, trace: bool = False) -> None:
         self._inner = inner
         self._trace = trace
-        self._withheld = SENSITIVE | withheld
         self._allow = f"{READ_ONLY}, TRACE" if trace else READ_ONLY
 
     async def handle(self, request: Request) -> Response:
@@ -53,7 +51,7 @@ class ServerMethods:
         if request.form is TargetForm.ASTERISK or (method == "OPTIONS" and not request.path):
             # §9.3.7: 'the "*" request is only useful as a "ping" or "no-op" type of method'. In absolute-form it has no path (RFC 9112
             # §3.2.4).
-            return Response(204, Fields([("allow", self._allow)]))
+            return options_response(self._allow)
         return await self._inner.handle(request)
 
     def _echo(self, request: Request) -> Response:
@@ -63,6 +61,6 @@ class ServerMethods:
         if request.body.length != 0:
             raise HttpError(400, "A TRACE request has no content.")
         lines = [f"TRACE {request.target} HTTP/{request.version}"]
-        lines += [f"{name}: {value}" for name, value in request.fields if name not in self._withheld]
+        lines += [f"{name}: {value}" for name, value in request.fields if name not in SENSITIVE]
         content = "\r\n".join([*lines, "", ""]).encode("latin-1")
         return Response(200, Fields([("content-type", "message/http")]), content)

@@ -6,7 +6,9 @@ RFC 9110 §8.8.2.2 (dates as validators), §8.8.3 (entity tags), §13.1 (precond
 from __future__ import annotations
 
 import re
+from base64 import urlsafe_b64encode
 from enum import Enum
+from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from netlodge.http.message import Fields
@@ -18,6 +20,12 @@ class EntityTag(NamedTuple):
 
     opaque: str
     is_weak: bool = False
+
+    @classmethod
+    def of(cls, data: bytes) -> EntityTag:
+        """A strong tag of what `data` says, 144 bits of its digest in 24 characters. §8.8.1: "A collision-resistant hash function applied
+        to the representation data is also sufficient"."""
+        return cls(urlsafe_b64encode(blake2b(data, digest_size=18).digest()).decode("ascii"))
 
     def __str__(self) -> str:
         return f'W/"{self.opaque}"' if self.is_weak else f'"{self.opaque}"'

@@ -125,7 +125,7 @@ _BY_TYPE: Final[Mapping[str, str]] = {
 class MediaTypes:
     """The table of extensions, with additions from the settings; made once, then only read.
 
-    `additions` maps an extension (with or without its dot, in any case) to a media type, and goes before the table. `charset` is
+    `additions` maps an extension (with or without its dot, in any case; `.tar.gz` is one too) to a media type, and goes before the table. `charset` is
     told for text: a type `text/...` that does not name one gets it as a parameter; empty: none is told.
     """
 
@@ -141,9 +141,15 @@ class MediaTypes:
         self._default = _with_charset(default, charset)
 
     def of(self, name: str) -> str:
-        """The value of Content-Type for a file of this name: by what follows its last dot, in any case."""
-        _, dot, extension = name.rpartition(".")
-        return self._by_extension.get(extension.lower(), self._default) if dot else self._default
+        """The value of Content-Type for a file of this name: by what follows the first of its dots behind which an extension stands,
+        in any case: `.tar.gz` goes before `.gz`."""
+        _, dot, extension = name.rpartition("/")[2].lower().partition(".")
+        while dot:
+            kind = self._by_extension.get(extension)
+            if kind is not None:
+                return kind
+            _, dot, extension = extension.partition(".")
+        return self._default
 
 
 def _with_charset(kind: str, charset: str) -> str:

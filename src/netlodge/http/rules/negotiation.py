@@ -1,6 +1,6 @@
 """Which of several representations a client would rather have, by media type.
 
-RFC 9110 §12.4.2 (quality values), §12.5.1 (Accept).
+RFC 9110 §12.4.2 (quality values), §12.5.1 (Accept), §12.5.5 (Vary).
 """
 
 from __future__ import annotations
@@ -51,6 +51,16 @@ def names(accept: str | None, media_type: str) -> bool:
         return False
     members = (member.partition(";")[0].strip(" \t") for member in accept.lower().split(","))
     return media_type in members and quality(accept, media_type) > 0
+
+
+def merge_vary(value: str | None, added: str) -> str:
+    """The Vary of an answer that was chosen by the fields of both values (§12.5.5), each told once; `*` covers all."""
+    members: dict[str, str] = {}
+    for member in f"{value or ''},{added}".split(","):
+        name = member.strip(" \t")
+        if name:
+            members.setdefault(name.lower(), name)
+    return "*" if "*" in members else ", ".join(members.values())
 
 
 def _weight(parameters: Sequence[str]) -> int | None:
