@@ -304,7 +304,7 @@ class TestExitCodes:
                 [*PROGRAM, "127.0.0.1", str(port)],
                 input=b"hello\n", stdout=full, stderr=subprocess.PIPE, timeout=PATIENCE, check=False,
             )  # fmt: skip
-        assert done.returncode == ExitCode.OUTPUT_FAILED == 1
+        assert done.returncode == ExitCode.OUTPUT_FAILED
         assert done.stderr.startswith(b"netlodge talk: cannot write to standard output (No space left on device).")
         assert done.stderr.count(b"\n") == 1
 

@@ -8,7 +8,18 @@ from netlodge.core.credentials import CREDENTIAL_FIELDS, is_credential_field, na
 @pytest.mark.parametrize(
     "name",
     [
-        *("token", "id_token", "PWD", "sid", "X-Amz-Signature", "jwt", "auth", "passwd", "%70assword", "user[password]"),
+        *(
+            "token",
+            "id_token",
+            "PWD",
+            "sid",
+            "X-Amz-Signature",
+            "jwt",
+            "auth",
+            "passwd",
+            "%70assword",
+            "user[password]",
+        ),
         *("code", "session", "private_key", "passcode", "otp", "pw", "pin", "SAMLResponse", "AWSAccessKeyId"),
         *("client_assertion", "code_verifier", "JSESSIONID"),
     ],

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from netlodge.dashboard.control import Control, Pieces, TraceStream
 from netlodge.core.records import Record
+from netlodge.dashboard.control import Control, Pieces, TraceStream
 from netlodge.http.message import HttpError, Response
 from netlodge.observe import tap
 from netlodge.observe.exchange import decode
@@ -120,7 +120,7 @@ class TestTrace:
             await stream.aclose()
             await stream.aclose()
             ring.emit([(WALL, PEER, http_record())])
-            assert len([piece async for piece in stream]) == 1
+            assert [piece async for piece in stream] == []
 
         asyncio.run(script())
 

@@ -196,7 +196,7 @@ class TestRequests:
     def test_a_body_that_was_recorded_in_part_says_so(self) -> None:
         assert asked(b"abc", "text/plain", received=1000)["comment"] == "The first 3 of 1000 octets."
 
-    def test_a_numeric_host_is_the_servers_address(self) -> None:
+    def test_the_servers_address_is_not_what_the_client_claims(self) -> None:
         assert "serverIPAddress" not in entry_of(http_record(host="[::1]"))
         assert "serverIPAddress" not in entry_of(http_record(host="192.0.2.1:80"))
 
@@ -280,3 +280,10 @@ class TestResponses:
 
     def test_content_that_was_not_recorded_is_left_out(self) -> None:
         assert answered(b"", "Content-Type: text/plain", sent=77) == {"size": 77, "mimeType": "text/plain"}
+
+
+def test_credentials_do_not_hide_in_compressed_content() -> None:
+    body = gzip.compress(b'{"token": "s3cr3t"}')
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\n\r\n"
+    entry = entry_of(http_record(response_head=head, response_body=body, sent=len(body)))
+    assert entry["response"]["content"]["text"] == '{"token": "[redacted]"}'

@@ -16,7 +16,7 @@ from tests.observe.samples import PEER, WALL, http_record, line_record
 
 
 class BrokenRing(Ring):
-    def emit(self, batch: Sequence[Entry]) -> None:
+    def emit(self, batch: Sequence[Entry], behind: Sequence[Entry] = ()) -> None:
         raise RuntimeError("a defect")
 
 
@@ -90,8 +90,8 @@ def test_a_long_journal_is_taken_in_batches() -> None:
     lines: list[tuple[int, int]] = []
 
     class Looker(Ring):
-        def emit(self, batch: Sequence[Entry], behind: int = 0) -> None:
-            lines.append((len(batch), behind))
+        def emit(self, batch: Sequence[Entry], behind: Sequence[Entry] = ()) -> None:
+            lines.append((len(batch), len(behind)))
 
     observer = Observer(ring=Looker(10, 1000))
     journal: Journal = [(WALL, PEER, http_record()) for _ in range(2 * BATCH + 1)]

@@ -2,11 +2,20 @@ from __future__ import annotations
 
 import os
 
+import msgspec
 import pytest
 
+from netlodge.config.limits import Limits
 from netlodge.core.records import Record
 from netlodge.observe.metrics import Registry
-from netlodge.observe.series import ConnectionSeries, ExchangeSeries, LodgeSeries, ObserverSeries, WorkerSeries
+from netlodge.observe.series import (
+    ConnectionSeries,
+    ExchangeSeries,
+    LodgeSeries,
+    ObserverSeries,
+    RecallSeries,
+    WorkerSeries,
+)
 from tests.observe.prometheus import parse
 from tests.observe.samples import http_record, line_record
 
@@ -148,5 +157,5 @@ def test_what_recall_tables_hold_and_let_go_is_seen() -> None:
 
 
 def test_the_limits_that_refuse_connections_are_settings() -> None:
-    settings = {f"limits.{field.name}" for field in fields(Limits)}
+    settings = {f"limits.{field.name}" for field in msgspec.structs.fields(Limits)}
     assert settings.issuperset(ConnectionSeries.LIMITS)

@@ -111,7 +111,12 @@ class TestTheRing:
 
     def test_a_record_that_entries_share_is_redacted_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         redacted: list[Record] = []
-        monkeypatch.setattr(tap, "redact", lambda record: redacted.append(record) or record)
+
+        def note(record: Record) -> Record:
+            redacted.append(record)
+            return record
+
+        monkeypatch.setattr(tap, "redact", note)
         ring = Ring(10, 1_000_000)
         ring.emit([(WALL, PEER, http_record(response_body=b"x" * tap.BATCH_OCTETS))] * 5)
         assert [len(batch) for batch in ring.batches()] == [1] * 5

@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from netlodge import __version__
@@ -25,6 +26,7 @@ from netlodge.http.handlers.error_pages import error_response
 from netlodge.http.message import Handler
 from netlodge.http.session.h1 import Http1Session
 from netlodge.http.session.refusal import refusal_of_connection
+from netlodge.http.session.remembering import HttpAnswer
 from netlodge.http.session.service import HttpLimits, HttpService
 from netlodge.http.wire.limits import WireLimits
 from netlodge.lines.datagrams import LineDatagrams
@@ -36,7 +38,6 @@ from netlodge.net.listener import DoorCounters, DoorLimits, StreamDoor
 from netlodge.net.sockets import Endpoint, bind
 from netlodge.observe.access_log import AccessLog
 from netlodge.observe.journal import Observer
-from netlodge.observe.series import RecallSeries
 from netlodge.observe.tap import Ring
 
 CONTROL_DOOR = "control"
@@ -47,6 +48,12 @@ REVIEWED = 200
 def control_socket(settings: Settings, pid: int) -> Path:
     """Where the worker with this process id can be asked what passes."""
     return settings.run_folder / f"worker-{pid}.sock"
+
+
+def _review(recall: Recall[bytes, HttpAnswer] | Recall[str, HttpAnswer], sample: Callable[..., None]) -> None:
+    # Before it is counted: what holds no longer gives back the file that it kept open, though nobody asks for it again.
+    recall.review(REVIEWED)
+    sample(answers=len(recall), octets=recall.octets, dropped=recall.dropped, evicted=recall.evicted)
 
 
 class LodgeRooms:
@@ -112,12 +119,9 @@ class LodgeRooms:
         series = self._shared.series
         series.worker.sample()
         for service in self._services:
-            for table, recall in zip(RecallSeries.TABLES, (service.recall, service.alike), strict=True):
-                # Before it is counted: what holds no longer gives back the file that it kept open, though nobody asks for it again.
-                recall.review(REVIEWED)
-                series.recall[service.door].sample(
-                    table, answers=len(recall), octets=recall.octets, dropped=recall.dropped, evicted=recall.evicted
-                )
+            recalled = series.recall[service.door]
+            _review(service.recall, partial(recalled.sample, "octets"))
+            _review(service.alike, partial(recalled.sample, "meaning"))
 
     def reopen_logs(self) -> None:
         if self._observer.log is not None:
@@ -163,7 +167,12 @@ class LodgeRooms:
         )
 
     def _http_door(
-        self, name: str, handler: Handler, *, server_field: str = "netlodge", note: Callable[[Entry], None] | None = None
+        self,
+        name: str,
+        handler: Handler,
+        *,
+        server_field: str = "netlodge",
+        note: Callable[[Entry], None] | None = None,
     ) -> StreamDoor:
         settings = self._settings
         limits = settings.limits
@@ -241,7 +250,13 @@ class LodgeRooms:
         for listen in self._shared.announced:
             addresses.setdefault(listen.service, []).append(str(listen.address))
         doors = [page.Door(name, tuple(where)) for name, where in addresses.items()]
-        return Dashboard(registry=self._shared.registry, clock=self._clock, version=__version__, doors=doors, names=self._settings.dashboard.names)
+        return Dashboard(
+            registry=self._shared.registry,
+            clock=self._clock,
+            version=__version__,
+            doors=doors,
+            names=self._settings.dashboard.names,
+        )
 
     def _add_control_door(self) -> None:
         """A Unix socket of this worker's own: who may read the folder may look on (`dashboard.control`)."""

@@ -19,7 +19,6 @@ from netlodge.observe import har
 from netlodge.observe.exchange import decode
 from netlodge.observe.tap import Gap
 
-
 STANDARD_OUTPUT: Final = Path("-")
 
 

@@ -1,7 +1,7 @@
 """Which names stand before a credential: of fields, of parameters in queries and forms, of members in JSON.
 
 One home for whatever shows or returns what passed and must leave credentials out: RFC 9110 §11.6.2, §11.7.1 and §17.13, RFC 6265 §4, and
-the names that programs gave theirs (OAuth: RFC 6749 §4.1.2, RFC 7521 §4.2, RFC 7636 §4.5). When in doubt, a name is one of them.
+the names that programs gave theirs (those of OAuth and SAML among them). When in doubt, a name is one of them.
 """
 
 from __future__ import annotations

@@ -23,7 +23,6 @@ TIMEOUT: Final = 5.0
 """Seconds for a worker to begin its answer: its event loop is never busy for so long."""
 
 
-
 class ControlError(NetlodgeError):
     """A worker did not answer, or not as it should."""
 

@@ -54,9 +54,7 @@ class HttpError(NetlodgeError):
 class MessageError(HttpError):
     """Bytes that are not a message as the grammar has it. Raised by the wire; the connection always ends (RFC 9112 §2.2)."""
 
-    def __init__(
-        self, status: int, detail: str, *, setting: str = "", fields: Iterable[tuple[str, str]] = ()
-    ) -> None:
+    def __init__(self, status: int, detail: str, *, setting: str = "", fields: Iterable[tuple[str, str]] = ()) -> None:
         super().__init__(status, detail, setting=setting, fields=fields, must_close=True)
 
 

@@ -398,7 +398,9 @@ async def listen(host: str, port: int, show: ShowSentence, display: Display, *, 
     connections: set[_Listener] = set()
     try:
         if is_udp:
-            transport, _ = await loop.create_datagram_endpoint(lambda: _DatagramListener(show_or_end), local_addr=(host, port))
+            transport, _ = await loop.create_datagram_endpoint(
+                lambda: _DatagramListener(show_or_end), local_addr=(host, port)
+            )
             endings, places = [transport.close], [transport.get_extra_info("sockname")]
         else:
             server = await loop.create_server(lambda: _Listener(show_or_end, connections), host, port)

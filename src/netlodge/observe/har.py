@@ -20,7 +20,7 @@ from netlodge.core.records import Entry, HttpRecord
 from netlodge.observe.access_log import utc_time
 from netlodge.observe.escaping import octets
 from netlodge.observe.heads import Head, parse_head, target_uri
-from netlodge.observe.redaction import REDACTED
+from netlodge.observe.redaction import REDACTED, redact_body
 
 DECODED_OCTETS: Final = 256 * 1024
 """The most that compressed content may become; beyond it the text is left out: a worker that tells of it serves others too."""
@@ -166,7 +166,8 @@ def _content(head: Head, record: HttpRecord) -> _Object:
             return content
         content["size"] = len(decoded)
         content["compression"] = len(decoded) - len(body)
-        body = decoded
+        # What took the credentials out before could not see into the coding.
+        body = redact_body(decoded)
     content |= _as_text(body, media_type, "encoding")
     if comment:
         content["comment"] = comment

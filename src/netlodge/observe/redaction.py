@@ -130,7 +130,7 @@ def _redact_members(text: str) -> str:
             is_secret = known[name] = names_secret(_unescaped(name))
         if is_secret and (end := _end_of_value(text, begin)) > begin:
             value = text[begin:end]
-            quote = "\\\"" if value.startswith("\\") else '"'
+            quote = '\\"' if value.startswith("\\") else '"'
             is_cut = value.startswith(('"', "\\")) and (not value.endswith('"') or len(value) == len(quote))
             pieces += (text[done:begin], quote, REDACTED, "" if is_cut else quote)
             done = end

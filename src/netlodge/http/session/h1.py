@@ -38,11 +38,12 @@ from netlodge.http.session.exchange import (
     too_large,
 )
 from netlodge.http.session.pace import Pace
-from netlodge.http.session.remembering import HttpAnswer, question_of, remember
+from netlodge.http.session.remembering import HttpAnswer, remember
 from netlodge.http.session.sending import Sending, give_back
 from netlodge.http.session.service import HttpService
 from netlodge.http.wire.events import Data, EndOfMessage, InformationalHead, RequestHead, ResponseHead
 from netlodge.http.wire.framing import is_bodiless
+from netlodge.http.wire.gist import gist_of
 from netlodge.http.wire.h1 import Http1Codec
 from netlodge.http.wire.render import SendError
 from netlodge.http.wire.states import Role
@@ -63,6 +64,7 @@ HEARD_OCTETS = 1024
 """How much of what turns out to be no request is shown to whoever looks on."""
 NEVER = 1 << 62
 HEAD_END = b"\r\n\r\n"
+NO_RECORD = HttpRecord(door="")
 
 
 class Phase(Enum):
@@ -219,65 +221,55 @@ class Http1Session:
     # --- remembered answers --------------------------------------------------------------------------------------------
 
     def _answer_remembered(self, data: bytes) -> bytes:
-        """Answer the remembered requests at the front of pipelined `data`; return what is left to be read."""
+        """Answer the requests at the front of `data` that are remembered: by their octets where several came at once, or by their
+        meaning. Return what is left to be read."""
         end = data.find(HEAD_END) + 4
-        if end == len(data) or end < 4:
-            return data
         connection = self._connection
         wires: list[bytes] = []
         start = octets = 0
-        while end >= 4 and self._spare > 1 and connection.is_writable:
-            answer = self._find(data[start:end])
-            if answer is None or not answer.is_plain:
+        while end >= 4 and self._spare > 1:
+            answer, record = self._recalled(data[start:end], is_new=start == 0 and end == len(data))
+            if answer is None:
                 break
             self._spare -= 1
-            self._journal((self._clock.wall, connection.peer, answer.record))
             wires.append(answer.wire)
             octets += len(answer.wire)
+            start = end
+            if not answer.is_plain:
+                connection.write(b"".join(wires))
+                self._codec.receive_data(data[start:])
+                self._finish_remembered(answer, record)
+                return b""
+            self._journal((self._clock.wall, connection.peer, record))
             if octets >= BATCH_OCTETS:
                 connection.write(b"".join(wires))
                 wires.clear()
                 octets = 0
-            start = end
+                if not connection.is_writable:
+                    break
             end = data.find(HEAD_END, start) + 4
         if wires:
             connection.write(b"".join(wires))
-        if connection.is_writable:
+        if start == 0 or connection.is_writable:
             return data[start:]
-        self._hold_until_drained()
         self._codec.receive_data(data[start:])
+        self._hold_until_drained()
         return b""
 
-    def _answer_alike(self, head: RequestHead) -> bool:
-        """Answer a request whose bytes are new but which asks what was asked before. Returns whether its answer is out, or on its way."""
+    def _recalled(self, octets: bytes, *, is_new: bool) -> tuple[HttpAnswer | None, HttpRecord]:
+        """The answer to one whole head, and what it is noted as. `is_new`: its octets are known not to be remembered."""
         service = self._service
-        if not service.alike or self._spare <= 1:
-            return False
-        question = question_of(head)
-        answer = service.alike.find(question) if question is not None else None
-        if answer is None:
-            return False
-        codec, connection = self._codec, self._connection
-        codec.next_event()  # EndOfMessage: there is no content
-        codec.answered_elsewhere()
-        connection.write(answer.wire)
-        self._spare -= 1
-        self._spare_at_codec = self._spare
-        self._heard = b""
-        self._pace.begin(self._clock.now)
-        get = head.fields.get
-        record = answer.record.alike(
-            request_head=head.raw, referer=get("referer", "") or "", user_agent=get("user-agent", "") or ""
-        )
-        if service.recall.wants(head.raw):
-            service.recall.remember(head.raw, answer.again(record))
-        if not answer.is_plain:
-            self._finish_remembered(answer, record)
-            return True
-        self._journal((self._clock.wall, connection.peer, record))
-        if not connection.is_writable:
-            self._hold_until_drained()
-        return True
+        answer = None if is_new else self._find(octets)
+        if answer is not None:
+            return answer, answer.record
+        gist = gist_of(octets, service.limits.wire, service.memo) if service.alike else None
+        answer = service.alike.find(gist.question) if gist is not None else None
+        if answer is None or gist is None:
+            return None, NO_RECORD
+        record = answer.record.alike(request_head=octets, referer=gist.referer, user_agent=gist.user_agent)
+        if service.recall.wants(octets):
+            service.recall.remember(octets, answer.again(record))
+        return answer, record
 
     def _finish_remembered(self, answer: HttpAnswer, record: HttpRecord) -> None:
         """The octets of a remembered answer are out, and there is more to do: send a file, end the connection, or both."""
@@ -352,8 +344,7 @@ class Http1Session:
             kind = type(event)
             if kind is RequestHead:
                 begun += 1
-                if not self._answer_alike(event):  # type: ignore[arg-type]
-                    self._begin(event)  # type: ignore[arg-type]
+                self._begin(event)  # type: ignore[arg-type]
             elif kind is Data:
                 self._take(event.data)  # type: ignore[union-attr]
             elif kind is EndOfMessage:

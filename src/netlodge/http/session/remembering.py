@@ -1,7 +1,8 @@
 """Which answers of HTTP/1 are remembered, for which requests, and how they are rendered again.
 
 The rules of `core/recall.py`, in two tables. One is asked first, by the octets of a request, before anything is parsed. The other is
-asked with a parsed request that is new in its octets, by what of it the answer depends on, as its handler said (`Remember.reads`).
+asked for a request that is new in its octets, by what of it the answer depends on (`wire/gist.py`), as its handler said
+(`Remember.reads`).
 
 RFC 9110 §6.6.1 (Date), RFC 9111 §5.1 (Age): the two fields that time changes in an answer.
 """
@@ -18,6 +19,7 @@ from netlodge.http.session.exchange import record_of
 from netlodge.http.session.service import HttpService
 from netlodge.http.wire.events import RequestHead
 from netlodge.http.wire.framing import is_bodiless
+from netlodge.http.wire.gist import CREDENTIALS, METHODS, gist_of
 
 DATE_FIELD = b"\r\nDate: "
 DATE_OCTETS = 29
@@ -25,11 +27,6 @@ REMEMBERED_BODY = 64 * 1024
 """Octets of the largest body that is remembered whole. Of a larger file its open descriptor is kept, and the kernel sends it."""
 DESCRIPTOR_COST = 64 * 1024
 """What an open descriptor counts in the table's account: so a table of 32 MiB holds 500 of them at most."""
-REMEMBERED_METHODS = frozenset({"GET", "HEAD"})
-CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization"})
-"""Request fields that say who asks: what is answered to them is nobody else's."""
-LOOKED_AT_ONE_BY_ONE = CREDENTIALS | {"expect", "keep-alive", "upgrade"}
-"""Request fields that say who asks, or of which an answer may depend on in ways that no handler can know of."""
 
 
 class FileSpan:
@@ -112,31 +109,10 @@ class HttpAnswer(Answer):
         return b"".join((self._before_date, imf_fixdate(second).encode("ascii"), age, self._after_date, self._body))
 
 
-def question_of(head: RequestHead) -> str | None:
-    """What a request asks, as far as a remembered answer can depend on it: method, host, target, and the fields of `SELECTING`. None
-    if more matters. Unambiguous: no part can hold the newlines between them."""
-    if head.version != "1.1" or head.content_length != 0 or head.method not in REMEMBERED_METHODS:
-        return None
-    fields = head.fields
-    names = fields.names
-    if not LOOKED_AT_ONE_BY_ONE.isdisjoint(names):
-        return None
-    question = f"{head.method}\n{head.host}\n{head.port}\n{head.target}"
-    if "connection" in names:
-        option = fields.get("connection")
-        if option != "keep-alive" and option != "close":  # noqa: PLR1714  quicker than a set
-            return None
-        question += f"\n{option}"  # the answer to it has a hint in return, or is the last
-    if not SELECTING.isdisjoint(names):
-        for name in sorted(SELECTING.intersection(names)):
-            question += f"\n{name}:{fields.get(name)}"
-    return question
-
-
 def may_be_remembered(head: RequestHead, response: Response) -> bool:
     """True if anyone who asks the same may have the same answer: asked by nobody in particular, without content, and either small or one
     span of a file. The handler agreed by `Response.remember`; the session adds what concerns the connection."""
-    if response.remember is None or head.method not in REMEMBERED_METHODS or head.content_length != 0:
+    if response.remember is None or head.method not in METHODS or head.content_length != 0:
         return False
     body = response.body
     if isinstance(body, bytes):
@@ -157,9 +133,9 @@ def remember(
     if not service.recall.is_on or response.remember is None or not may_be_remembered(head, response):
         return
     reads = response.remember.reads
-    question = question_of(head) if reads is not None and reads <= SELECTING else None
+    gist = gist_of(head.raw, service.limits.wire, service.memo) if reads is not None and reads <= SELECTING else None
     by_octets = service.recall.wants(head.raw)
-    by_meaning = question is not None and service.alike.wants(question)
+    by_meaning = gist is not None and service.alike.wants(gist.question)
     if not by_octets and not by_meaning:
         return
     body = b"" if is_bodiless(head.method, response.status) else _kept_body(response.body)
@@ -175,9 +151,9 @@ def remember(
     answer = HttpAnswer.of(response_head, body, closes=closes, record=record, remember=response.remember)
     if by_octets:
         service.recall.remember(head.raw, answer)
-    if by_meaning and question is not None:
+    if by_meaning and gist is not None:
         # Each use has a request head of its own.
-        service.alike.remember(question, answer.again(record.alike(request_head=b"", referer="", user_agent="")))
+        service.alike.remember(gist.question, answer.again(record.alike(request_head=b"", referer="", user_agent="")))
 
 
 def _kept_body(body: Body) -> bytes | FileSpan:

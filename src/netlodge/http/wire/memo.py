@@ -29,11 +29,23 @@ _KEPT: Final = frozenset((
 class HeadMemo:
     """Parses as `grammar` does, and remembers."""
 
-    __slots__ = ("_hosts", "_lines")
+    __slots__ = ("_hosts", "_lines", "_request_lines")
 
     def __init__(self) -> None:
         self._lines: dict[str, tuple[str, str]] = {}
         self._hosts: dict[str, tuple[str, int | None]] = {}
+        self._request_lines: set[str] = set()
+
+    def knows_request_line(self, line: str) -> bool:
+        """Whether this very line was kept."""
+        return line in self._request_lines
+
+    def keep_request_line(self, line: str) -> None:
+        """Note a line that was found in order."""
+        if len(line) <= _LENGTH:
+            if len(self._request_lines) >= _ENTRIES:
+                self._request_lines.clear()
+            self._request_lines.add(line)
 
     def parse_field_lines(self, lines: Iterable[str]) -> list[tuple[str, str]]:
         """As `grammar.parse_field_lines` for a request."""
