@@ -7,24 +7,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from netlodge.core.credentials import is_credential_field
 from netlodge.http.message import Fields, Handler, HttpError, Request, Response, TargetForm
 from netlodge.http.rules.methods import READ_ONLY, method_error, options_response
 
-SENSITIVE: Final = frozenset(
-    {
-        "authorization",
-        "cookie",
-        "proxy-authorization",
-        "authentication-info",
-        "proxy-authentication-info",
-        "sec-websocket-key",
-        "x-api-key",
-        "x-auth-token",
-        "x-csrf-token",
-        "x-xsrf-token",
-    }
-)
-"""§9.3.8: "The final recipient of the request SHOULD exclude any request fields that are likely to contain sensitive data"."""
+_ALSO_WITHHELD: Final = frozenset({"authentication-info", "proxy-authentication-info", "sec-websocket-key"})
+"""Beside credentials. §9.3.8: "The final recipient of the request SHOULD exclude any request fields that are likely to contain sensitive
+data"."""
 
 
 class ServerMethods:
@@ -61,6 +50,10 @@ class ServerMethods:
         if request.body.length != 0:
             raise HttpError(400, "A TRACE request has no content.")
         lines = [f"TRACE {request.target} HTTP/{request.version}"]
-        lines += [f"{name}: {value}" for name, value in request.fields if name not in SENSITIVE]
+        lines += [f"{name}: {value}" for name, value in request.fields if not _is_withheld(name)]
         content = "\r\n".join([*lines, "", ""]).encode("latin-1")
         return Response(200, Fields([("content-type", "message/http")]), content)
+
+
+def _is_withheld(field_name: str) -> bool:
+    return field_name in _ALSO_WITHHELD or is_credential_field(field_name)
