@@ -80,13 +80,13 @@ class StreamConnection(asyncio.Protocol):
         try:
             self.session.receive_data(data)
         except Exception as defect:
-            self._fail(defect)
+            self.door.fail(self, defect)
 
     def eof_received(self) -> bool:
         try:
             self.session.receive_eof()
         except Exception as defect:
-            self._fail(defect)
+            self.door.fail(self, defect)
         return True  # half-closed, not closed: the session says when it has said all
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -220,16 +220,6 @@ class StreamConnection(asyncio.Protocol):
                     waiter.set_result(None)
                 else:
                     waiter.set_exception(error)
-
-    def _fail(self, defect: Exception) -> None:
-        logger.error(
-            "%s: a defect in the session of %s; this connection is closed, others go on",
-            self.door.name,
-            self.peer,
-            exc_info=defect,
-        )
-        self.door.count_defect()
-        self.abort()
 
 
 class _Transfer:

@@ -137,7 +137,7 @@ class StreamDoor:
             try:
                 connection.session.sweep(now)
             except Exception as defect:
-                self._fail(connection, defect)
+                self.fail(connection, defect)
 
     def close(self) -> None:
         """Accept no more. Connections go on."""
@@ -205,9 +205,9 @@ class StreamDoor:
         try:
             connection.session.retire(at_once=at_once)
         except Exception as defect:
-            self._fail(connection, defect)
+            self.fail(connection, defect)
 
-    def _fail(self, connection: StreamConnection, defect: Exception) -> None:
+    def fail(self, connection: StreamConnection, defect: Exception) -> None:
         """A session raised: that costs its own connection alone."""
         logger.error(
             "%s: a defect in the session of %s; this connection is closed, others go on",
