@@ -103,9 +103,17 @@ class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class Taps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `netlodge trace` and `netlodge har` can look back on: a ring of the latest exchanges in each worker."""
 
-    ring_entries: Annotated[int, doc("Exchanges that each worker keeps of each family (http, lines). 0 keeps none.", least=0, most=1_000_000)] = 1000
+    ring_entries: Annotated[
+        int,
+        doc("Exchanges that each worker keeps of each family (http, lines). 0 keeps none.", least=0, most=1_000_000),
+    ] = 1000
     ring_bytes: Annotated[
-        Size, doc("Octets that each worker keeps at most of each family; older exchanges make room.", least=0, most=64 * 1024 * _MIB)
+        Size,
+        doc(
+            "Octets that each worker keeps at most of each family; older exchanges make room.",
+            least=0,
+            most=64 * 1024 * _MIB,
+        ),
     ] = Size.parse("16 MiB")
     body_bytes: Annotated[Size, doc("Octets kept of each body. 0 keeps heads alone.", least=0, most=1024 * _MIB)] = (
         Size.parse("16 KiB")
