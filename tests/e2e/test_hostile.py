@@ -196,7 +196,9 @@ class TestClientsThatTakeTheirTime:
                 taken += len(client.sock.recv(1 << 16))
                 until(lambda: quick.metric("netlodge_connections_open", door="web") == 1, "its connection open")
             while taken < len(BIG):
-                taken += len(client.sock.recv(1 << 20))
+                piece = client.sock.recv(1 << 20)
+                assert piece, f"the answer broke off after {taken} octets"
+                taken += len(piece)
             assert client.ask().body == PAGE
 
     def test_all_at_once_slow_nobody(self, quick: Lodge) -> None:

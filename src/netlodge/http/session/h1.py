@@ -197,7 +197,10 @@ class Http1Session:
         elif phase is LINGER:
             waiting = self._connection.unacknowledged()
             limit = limits.send_timeout if waiting else limits.linger_timeout
-            if pace.is_stuck(now, waiting, limit) or now - self._lingers_since >= LINGER_SECONDS + limit:
+            if (
+                pace.is_stuck(now, (self._connection.progress, waiting), limit)
+                or now - self._lingers_since >= LINGER_SECONDS + limit
+            ):
                 self._connection.abort()
         elif phase is not HANDED_OVER:
             self._sweep_exchange(now)
@@ -205,7 +208,8 @@ class Http1Session:
     def _sweep_exchange(self, now: float) -> None:
         limits, pace = self._service.limits, self._pace
         if not self._connection.is_writable:
-            if pace.is_stuck(now, self._connection.unacknowledged(), limits.send_timeout):
+            moved = (self._connection.progress, self._connection.unacknowledged())
+            if pace.is_stuck(now, moved, limits.send_timeout):
                 self._connection.abort()
             return
         pace.moves()

@@ -19,14 +19,15 @@ class Pace:
         self.since = now
         self._octets = 0
         self._seconds = 0.0
-        self._waiting = -1
+        self._waiting = (-1, -1)
 
     def is_over(self, now: float, limit: float) -> bool:
         """True if the wait has taken as long as it may."""
         return limit > 0 and now - self.since >= limit
 
-    def is_stuck(self, now: float, waiting: int, limit: float) -> bool:
-        """Of a reader, who has `waiting` octets before it: true if it took none for as long as it may."""
+    def is_stuck(self, now: float, waiting: tuple[int, int], limit: float) -> bool:
+        """Of a reader: true if it took nothing for as long as it may. `waiting` is what changes when it takes something: how often the
+        kernel took more for it, and how many octets it has before it (which may be as many as before, when both move)."""
         if waiting != self._waiting:
             self._waiting = waiting
             self.since = now
@@ -35,7 +36,7 @@ class Pace:
 
     def moves(self) -> None:
         """Of a reader: nothing waits for it."""
-        self._waiting = -1
+        self._waiting = (-1, -1)
 
     def pause(self, now: float) -> None:
         """Of a sender: the time until now does not count, because nothing was taken from it."""
