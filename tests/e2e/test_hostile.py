@@ -186,21 +186,6 @@ class TestClientsThatTakeTheirTime:
                     client.send(request() * 10)
             until(lambda: quick.metric("netlodge_connections_open", door="web") == 0, "the end of the connection")
 
-    def test_but_do_read_are_not(self, quick: Lodge) -> None:
-        """Longer than `limits.send_timeout` in all, but never so long without taking anything."""
-        with Client(quick.port(), receive_buffer=65536) as client:
-            client.send(request("/big.bin"))
-            client.receive_head()
-            began, taken = time.monotonic(), 0
-            while time.monotonic() - began < 2.5:
-                taken += len(client.sock.recv(1 << 16))
-                until(lambda: quick.metric("netlodge_connections_open", door="web") == 1, "its connection open")
-            while taken < len(BIG):
-                piece = client.sock.recv(1 << 20)
-                assert piece, f"the answer broke off after {taken} octets"
-                taken += len(piece)
-            assert client.ask().body == PAGE
-
     def test_all_at_once_slow_nobody(self, quick: Lodge) -> None:
         with contextlib.ExitStack() as stack:
             for _ in range(200):
