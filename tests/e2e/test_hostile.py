@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import random
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -184,6 +185,19 @@ class TestClientsThatTakeTheirTime:
                 for _ in range(200_000):
                     client.send(request() * 10)
             until(lambda: quick.metric("netlodge_connections_open", door="web") == 0, "the end of the connection")
+
+    def test_but_do_read_are_not(self, quick: Lodge) -> None:
+        """Longer than `limits.send_timeout` in all, but never so long without taking anything."""
+        with Client(quick.port(), receive_buffer=65536) as client:
+            client.send(request("/big.bin"))
+            client.receive_head()
+            began, taken = time.monotonic(), 0
+            while time.monotonic() - began < 2.5:
+                client.take(1 << 14)
+                taken += 1 << 14
+                until(lambda: quick.metric("netlodge_connections_open", door="web") == 1, "its connection open")
+            client.take(len(BIG) - taken)
+            assert client.ask().body == PAGE
 
     def test_all_at_once_slow_nobody(self, quick: Lodge) -> None:
         with contextlib.ExitStack() as stack:
