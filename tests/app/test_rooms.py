@@ -21,7 +21,7 @@ def test_remembered_answers_that_hold_no_longer_are_dropped_though_nobody_asks(t
         nonlocal holds
         shared = Shared()
         loop = asyncio.get_running_loop()
-        rooms = LodgeRooms(Settings(data=tmp_path), {}, 0, shared, WorkerClock(), [], loop)
+        rooms = LodgeRooms(Settings(data=tmp_path), {}, tmp_path, 0, shared, WorkerClock(), [], loop)
 
         def said(name: str) -> tuple[float, float]:
             return (

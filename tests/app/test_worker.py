@@ -62,6 +62,12 @@ class OneRoom:
         self.doors = {ENDPOINT: door}
         self.own_sockets: Mapping[Endpoint, Sequence[socket.socket]] = {}
 
+    async def start(self) -> None:
+        pass
+
+    async def finish(self) -> None:
+        pass
+
     def drain_journal(self) -> None:
         pass
 

@@ -10,7 +10,8 @@ from netlodge.app.web import web_handler
 from netlodge.config.loading import Sources, load
 from netlodge.core.clock import FakeClock
 from netlodge.http.message import Handler
-from tests.http.handlers.asking import ask, content, get, later
+from tests.app.supplied import supplies
+from tests.http.handlers.asking import ask, content, get
 
 ROUTE = '[[web.site]]\nroutes = [{ path = "/", %s }]\n'
 
@@ -21,7 +22,7 @@ def handler_of(folder: Path, text: str, clock: FakeClock | None = None) -> Handl
     (folder / "www/page.html").write_text("<p>page")
     (folder / "netlodge.toml").write_text(text)
     settings = load(Sources(directory=folder)).settings
-    return web_handler(settings.web, settings.limits, clock or later())
+    return web_handler(settings.web, supplies(settings, clock))
 
 
 ACCEPTED = {

@@ -200,10 +200,10 @@ class TestDoors:
 
     def test_that_are_named_must_have_an_address(self, tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match=r"^--only: web: has no address to listen on in the settings\.$"):
-            load(Sources(directory=tmp_path, only=("web",), overrides=("web.listen=",)))
+            load(Sources(directory=tmp_path, only=("web",), overrides=("web.listen=", "web.listen_tls=")))
 
     def test_one_must_be_left(self, tmp_path: Path) -> None:
-        shut = ("web.listen=", "lines.uppercase=", "dashboard.listen=")
+        shut = ("web.listen=", "web.listen_tls=", "lines.uppercase=", "dashboard.listen=")
         with pytest.raises(SettingsError, match="no door has an address"):
             load(Sources(directory=tmp_path, overrides=shut))
 

@@ -153,13 +153,13 @@ CASES = {
     ),
     "a route that does nothing": (
         '[[web.site]]\nroutes = [{ path = "/" }]',
-        "netlodge.toml:2: web.site[0].routes[0]: has none; a route has exactly one of files, redirect and respond.",
+        "netlodge.toml:2: web.site[0].routes[0]: has none; a route has exactly one of files, app, redirect and respond.",
     ),
     "a route that does two things": (
         ROUTE % 'redirect = "/a", respond = "b"',
         (
             "netlodge.toml:2: web.site[0].routes[0]: has redirect and respond; "
-            "a route has exactly one of files, redirect and respond."
+            "a route has exactly one of files, app, redirect and respond."
         ),
     ),
     "a route twice": (
@@ -421,7 +421,7 @@ def test_a_broken_value_brings_up_no_mistake_that_is_none(tmp_path: Path) -> Non
 def test_an_option_is_named_where_it_is_at_fault(tmp_path: Path) -> None:
     assert sentences(tmp_path, "", "foo.bar=1", "web.listen.x=1", "log.level=loud") == [
         (
-            "--set: foo: there is no such key; here stand data, workers, event_loop, user, group, web, lines, dashboard, log, taps, "
+            "--set: foo: there is no such key; here stand data, workers, event_loop, user, group, web, tls, database, "
             "recall, limits, drain."
         ),
         "--set: web.listen = { x = 1 }: must be a list of addresses.",

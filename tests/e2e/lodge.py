@@ -96,7 +96,7 @@ class Lodge:
             self.put(name, content)
         if settings is not None:
             self.settings.write_text(settings)
-        addresses = [f"{key}=127.0.0.1:0" for key in ("web.listen", "dashboard.listen")]
+        addresses = [f"{key}=127.0.0.1:0" for key in ("web.listen", "web.listen_tls", "dashboard.listen")]
         addresses += [f"lines.{service}=127.0.0.1:0" for service in services]
         self.command = [NETLODGE, "up"]
         if workers is not None:  # else as the settings say

@@ -73,6 +73,7 @@ class LodgePlan:
     def __init__(self, loaded: Loaded, shared: Shared) -> None:
         self._settings = loaded.settings
         self._source = loaded.source
+        self._base = loaded.base
         self._shared = shared
         self._has_lost_workers = False
         self._addresses = endpoints_of(loaded)
@@ -113,7 +114,7 @@ class LodgePlan:
         self._shared.announced = tuple(dict.fromkeys(self._addresses.values()))
         if self._has_lost_workers:
             self._shared.series.lodge.worker_restarts.add()
-        furnish = partial(LodgeRooms, self._settings, self._addresses, slot, self._shared)
+        furnish = partial(LodgeRooms, self._settings, self._addresses, self._base, slot, self._shared)
         make_loop = uvloop.new_event_loop if self._settings.event_loop == "uvloop" else asyncio.new_event_loop
         return run_worker(Worker(furnish, sockets, lifeline), make_loop)
 

@@ -6,11 +6,13 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from netlodge import __version__
+from netlodge.app.applications import Applications
 from netlodge.app.shared import Shared
+from netlodge.app.supplies import Supplies
 from netlodge.app.web import web_handler
 from netlodge.app.worker import Door
 from netlodge.config.doors import LINE_SERVICES, Listen
@@ -39,6 +41,7 @@ from netlodge.net.sockets import Endpoint, bind
 from netlodge.observe.access_log import AccessLog
 from netlodge.observe.journal import Observer
 from netlodge.observe.tap import Ring
+from netlodge.store.database import Database
 
 CONTROL_DOOR = "control"
 REVIEWED = 200
@@ -63,6 +66,7 @@ class LodgeRooms:
         self,
         settings: Settings,
         addresses: Mapping[Endpoint, Listen],
+        base: Path,
         slot: int,
         shared: Shared,
         clock: WorkerClock,
@@ -99,6 +103,16 @@ class LodgeRooms:
         self._line_ports = frozenset(
             listen.address.port for listen in addresses.values() if listen.service in LINE_SERVICES
         )
+        self._supplies = Supplies(
+            settings=settings,
+            clock=clock,
+            loop=loop,
+            shared=shared,
+            database=Database(
+                settings.database_url, connections=settings.database.connections, timeout=settings.database.timeout
+            ),
+            applications=Applications(settings, folder=base),
+        )
         self._services: list[HttpService] = []
         self._by_name: dict[tuple[str, str], Door] = {}
         self.doors: dict[Endpoint, Door] = {
@@ -107,6 +121,13 @@ class LodgeRooms:
         self._add_control_door()
 
     # --- worker.Rooms --------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        await self._supplies.applications.start()
+
+    async def finish(self) -> None:
+        await self._supplies.applications.finish()
+        await self._supplies.database.close()
 
     def drain_journal(self) -> None:
         if self._observer.drain(self._journal):
@@ -147,10 +168,14 @@ class LodgeRooms:
     def _new_door(self, kind: str, service: str) -> Door:
         if service in LINE_SERVICES:
             return self._line_door(service) if kind == "stream" else self._line_datagrams(service)
-        if service == "web":
-            handler = web_handler(self._settings.web, self._settings.limits, self._clock)
-            return self._http_door("web", handler, server_field=self._settings.web.server_field)
+        if service in ("web", "web_tls"):
+            return self._http_door(service, self._web, server_field=self._settings.web.server_field)
         return self._http_door(service, self._dashboard())
+
+    @cached_property
+    def _web(self) -> Handler:
+        """The sites: the same behind every door of the web."""
+        return web_handler(self._settings.web, self._supplies)
 
     def _stream_door(
         self, name: str, new_session: Callable[[StreamConnection], Session], refuse: Refusal

@@ -23,7 +23,7 @@ from netlodge.observe.series import (
 GENERATION_SLOTS = 65536
 """Slots in the array by which all workers learn that something remembered has changed. Two things in one slot only cost a look."""
 
-HTTP_DOORS = ("web", "dashboard", "control")
+HTTP_DOORS = ("web", "web_tls", "dashboard", "control")
 
 
 class Series:

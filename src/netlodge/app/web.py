@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
+from netlodge.app.content import compressed, files
+from netlodge.app.guards import guarded, with_cors
+from netlodge.app.secure import with_https
+from netlodge.app.supplies import Supplies
+from netlodge.app.visits import with_visits
 from netlodge.config import settings as config
-from netlodge.core.contracts import Clock
 from netlodge.http.handlers.error_pages import ErrorPages
 from netlodge.http.handlers.fields import FieldRule, FieldRules
-from netlodge.http.handlers.files import Files, FilesSettings
 from netlodge.http.handlers.redirect import Redirect
 from netlodge.http.handlers.respond import Respond
 from netlodge.http.handlers.router import Route, Router, Site
@@ -20,33 +23,31 @@ from netlodge.http.rules.patterns import PathPattern
 _ALL_PATHS = PathPattern("*")
 
 
-def web_handler(web: config.Web, limits: config.Limits, clock: Clock) -> Handler:
-    """`ServerMethods -> Router -> (per site) ErrorPages -> FieldRules -> Routes -> FieldRules -> Files | Redirect | Respond`."""
+def web_handler(web: config.Web, supplies: Supplies) -> Handler:
+    """`ServerMethods -> Router -> (per site) Https -> ErrorPages -> FieldRules -> Access -> Routes
+    -> (per route) FieldRules -> Cors -> Access -> Visits -> Compression -> Uploads -> Files | App | Redirect | Respond`,
+    each only where the settings ask for it."""
     sites = []
     for site in web.site:
         media_types = MediaTypes(site.media_types)
-        routes = tuple(
-            Route(route.path, _with_fields(_answering(route, limits, media_types, clock), route))
-            for route in site.routes
-        )
-        sites.append(Site(site.hosts, routes, partial(_dressed, site=site, media_types=media_types)))
+        routes = tuple(Route(route.path, _route(route, media_types, supplies)) for route in site.routes)
+        sites.append(Site(site.hosts, routes, partial(_dressed, site=site, media_types=media_types, supplies=supplies)))
     return ServerMethods(Router(sites), trace=web.trace)
 
 
-def _answering(route: config.Route, limits: config.Limits, media_types: MediaTypes, clock: Clock) -> Handler:
-    """What the route answers with; the settings have exactly one of the three."""
+def _route(route: config.Route, media_types: MediaTypes, supplies: Supplies) -> Handler:
+    handler = compressed(_answering(route, media_types, supplies), route, supplies)
+    handler = with_visits(handler, route, supplies)
+    handler = with_cors(guarded(handler, route.access, supplies), route.cors)
+    return _with_fields(handler, route)
+
+
+def _answering(route: config.Route, media_types: MediaTypes, supplies: Supplies) -> Handler:
+    """What the route answers with; the settings have exactly one of the four."""
     if route.files is not None:
-        settings = FilesSettings(
-            root=route.files,
-            index=route.index,
-            listing=route.listing,
-            listing_entries=limits.listing_entries,
-            fallback=route.fallback,
-            hidden=route.hidden,
-            media_types=media_types,
-            ranges=limits.ranges,
-        )
-        return Files(settings, clock=clock)
+        return files(route, route.files, media_types, supplies)
+    if route.app is not None:
+        return supplies.applications.handler(route)
     if route.redirect is not None:
         return Redirect(route.redirect, route.status or 302)
     return Respond(route.status or 200, route.respond or "")
@@ -62,12 +63,15 @@ def _with_fields(handler: Handler, route: config.Route) -> Handler:
     return FieldRules(handler, [rule])
 
 
-def _dressed(handler: Handler, *, site: config.Site, media_types: MediaTypes) -> Handler:
+def _dressed(handler: Handler, *, site: config.Site, media_types: MediaTypes, supplies: Supplies) -> Handler:
     """All routes of a site, with its fields by path and its error pages."""
+    handler = guarded(handler, site.access, supplies)
     rules = [FieldRule(PathPattern(rule.path), _lowered(rule.set), rule.cache_control) for rule in site.fields]
     if rules:
         handler = FieldRules(handler, rules)
-    return ErrorPages(handler, site.error_pages, media_types=media_types) if site.error_pages else handler
+    if site.error_pages:
+        handler = ErrorPages(handler, site.error_pages, media_types=media_types)
+    return with_https(handler, site, supplies)
 
 
 def _lowered(fields: dict[str, str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from netlodge.net.sockets import Endpoint, name_of
 
 _EXAMPLES = {
     "web": "curl http://{address}/",
+    "web_tls": "curl --cacert {ca} https://{address}/",
     "dashboard": "curl http://{address}/metrics",
     "uppercase": "echo hello | netlodge talk {host} {port}",
     "count": "echo 'a banana' | netlodge talk {host} {port}",
@@ -39,7 +40,7 @@ def welcome(
         address = sockets[0].getsockname()
         if endpoint.kind == "stream":
             places.setdefault(listen.service, []).append(name_of("stream", address))
-            examples.setdefault(listen.service, _example(listen.service, address))
+            examples.setdefault(listen.service, _example(listen.service, address, settings))
         elif name_of("stream", address) not in places.get(listen.service, ()):
             # With port 0 the system chose another one for datagrams; else it goes without saying.
             places.setdefault(listen.service, []).append(name_of("datagram", address))
@@ -60,8 +61,9 @@ def _shown(path: Path) -> str:
     return f"./{path.relative_to(here)}" if path.is_relative_to(here) and path != here else str(path)
 
 
-def _example(service: str, address: tuple[str, int] | str) -> str:
+def _example(service: str, address: tuple[str, int] | str, settings: Settings) -> str:
     if isinstance(address, str):
         return f"curl --unix-socket {address} http://localhost/"
     host, port = address[:2]
-    return _EXAMPLES[service].format(address=name_of("stream", address), host=host, port=port)
+    ca = _shown(settings.ca_folder / "root.pem")
+    return _EXAMPLES[service].format(address=name_of("stream", address), host=host, port=port, ca=ca)

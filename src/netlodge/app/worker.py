@@ -52,6 +52,16 @@ class Rooms(Protocol):
         """Sockets that the worker bound for itself."""
         ...
 
+    async def start(self) -> None:
+        """Called once, before any door is opened: what has to be ready for the first request (the startup of applications). An
+        exception ends the worker; a `NetlodgeError` says why in a sentence."""
+        ...
+
+    async def finish(self) -> None:
+        """Called once, when the last connection is gone and before `close`: what must not be broken off (the shutdown of
+        applications). Takes a bounded time."""
+        ...
+
     def drain_journal(self) -> None: ...
     def end_looking_on(self) -> None:
         """Nothing passes any more: let those go who look on. Idempotent."""
@@ -85,6 +95,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         self._ended = loop.create_future()
         self._rooms = self._furnish(self._clock, self._journal, loop)
+        await self._rooms.start()
         for endpoint, sockets in (*self._sockets.items(), *self._rooms.own_sockets.items()):
             await self._rooms.doors[endpoint].open(sockets)
         loop.add_signal_handler(signal.SIGTERM, self._retire, True)
@@ -103,6 +114,7 @@ class Worker:
             for door in self._doors():
                 door.abort()
             await asyncio.sleep(0)  # the ends of the aborted connections
+            await self._rooms.finish()
             self._rooms.close()
         return 0
 

@@ -25,6 +25,7 @@ class Listen(NamedTuple):
     address: Address
     has_datagrams: bool
     """True when the address is served on UDP too."""
+    is_tls: bool = False
 
     @property
     def key(self) -> str:
@@ -36,6 +37,8 @@ def listens(settings: Settings) -> Iterator[Listen]:
     """Every address in the settings, door by door, in the order in which they are written."""
     for index, address in enumerate(settings.web.listen):
         yield Listen("web", "web", ("web", "listen", index), address, has_datagrams=False)
+    for index, address in enumerate(settings.web.listen_tls):
+        yield Listen("web", "web_tls", ("web", "listen_tls", index), address, has_datagrams=False, is_tls=True)
     for service in LINE_SERVICES:
         addresses: tuple[Address, ...] = getattr(settings.lines, service)
         for index, address in enumerate(addresses):

@@ -54,7 +54,9 @@ _REDIRECTS: Final = (301, 302, 303, 307, 308)
 _BODILESS: Final = (204, 205, 304)
 ERROR_PAGE_STATUSES: Final = frozenset({400, 403, 404, 405, 412, 416, 500, 501, 503})
 """The errors that a site can raise, with its page for them. Others end the connection or are told before a site is chosen."""
-_KEYS_OF_FILES: Final = ("index", "listing", "fallback", "hidden")
+_KEYS_OF_FILES: Final = (
+    "index", "listing", "fallback", "hidden", "uploads", "variants", "language", "precompressed",
+)  # fmt: skip
 
 
 def examine(settings: Settings, name: Callable[[KeyPath], str] = dotted) -> Iterator[Finding]:
@@ -197,10 +199,10 @@ def _examine_route(route: Route, at: KeyPath, data: Path) -> Iterator[Finding]:
         yield (*at, "path"), route.path, f'must begin with "/"; did you mean "/{route.path}"?'
     elif not _ROUTE_PATH.fullmatch(route.path):
         yield (*at, "path"), route.path, "must be a path without dot segments, query and control characters"
-    given = [key for key in ("files", "redirect", "respond") if getattr(route, key) is not None]
+    given = [key for key in ("files", "app", "redirect", "respond") if getattr(route, key) is not None]
     if len(given) != 1:
         has = f"has {' and '.join(given)}" if given else "has none"
-        yield at, None, f"{has}; a route has exactly one of files, redirect and respond"
+        yield at, None, f"{has}; a route has exactly one of files, app, redirect and respond"
     if route.files is not None:
         yield from _examine_folder(route, (*at, "files"), route.files, data)
         for place, index in enumerate(route.index):

@@ -194,3 +194,97 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             precedent="SMTP servers wait 5 min for a command (RFC 5321 §4.5.3.2.7).",
         ),
     ] = Duration.parse("5 min")
+    handshake_timeout: Annotated[
+        Duration,
+        doc(
+            "Longest time for a TLS handshake.",
+            least=0.1,
+            most=_HOUR,
+            precedent="asyncio 60 s; HAProxy by `timeout client`; Go 10 s.",
+        ),
+    ] = Duration.parse("10 s")
+    app_threads: Annotated[
+        int,
+        doc(
+            "Threads of each worker in which WSGI applications run; further requests wait.",
+            least=1,
+            most=1000,
+            precedent="Gunicorn `threads` 1; Waitress 4; Starlette 40.",
+        ),
+    ] = 16
+    app_start_timeout: Annotated[
+        Duration,
+        doc(
+            "Longest time for an application's startup, and for its shutdown.",
+            least=1,
+            most=_HOUR,
+            precedent="Hypercorn 60 s.",
+        ),
+    ] = Duration.parse("60 s")
+    websocket_message: Annotated[
+        Size,
+        doc(
+            "Longest WebSocket message. Past it the connection is closed with 1009.",
+            least=125,
+            most=_TIB,
+            precedent="Uvicorn 16 MiB; nginx none.",
+        ),
+    ] = Size.parse("16 MiB")
+    websocket_ping: Annotated[
+        Duration,
+        doc(
+            "How often a silent WebSocket client is pinged; one that does not answer within as long again is gone. 0: never.",
+            least=0,
+            most=_DAY,
+            precedent="Uvicorn 20 s.",
+        ),
+    ] = Duration.parse("20 s")
+    form_fields: Annotated[
+        int,
+        doc(
+            "Most fields of a form, files included. Past it the answer is 413.",
+            least=1,
+            most=1_000_000,
+            precedent="Django `DATA_UPLOAD_MAX_NUMBER_FIELDS` 1000; Starlette 1000.",
+        ),
+    ] = 1000
+    form_field_size: Annotated[
+        Size,
+        doc(
+            "Longest value of a form's field that is no file, and longest part head. Past it the answer is 413.",
+            least=64,
+            most=1024 * _MIB,
+            precedent="Starlette 1 MiB; Django 2.5 MiB in all.",
+        ),
+    ] = Size.parse("1 MiB")
+    form_file_size: Annotated[
+        Size,
+        doc(
+            "Largest file in a form. Past it the answer is 413.",
+            least=0,
+            most=_TIB,
+            precedent="PHP `upload_max_filesize` 2 MiB.",
+        ),
+    ] = Size.parse("16 MiB")
+    login_failures: Annotated[
+        int,
+        doc(
+            "Failed logins that one client address, or one account, may have at once; past it the answer is 429.",
+            least=1,
+            most=1_000_000,
+            precedent="Fail2ban 5 within 10 min.",
+        ),
+    ] = 10
+    login_pause: Annotated[
+        Duration,
+        doc(
+            "How long it takes until one failed login is forgotten.",
+            least=1,
+            most=_DAY,
+            precedent="Fail2ban `findtime` 10 min for 5.",
+        ),
+    ] = Duration.parse("30 s")
+    variant_count: Annotated[
+        int,
+        doc("Most variants of one file that are looked at.", least=1, most=10_000, precedent="Apache none."),
+    ] = 100

@@ -1,4 +1,4 @@
-"""Durations, sizes and rates: numbers with a unit in the settings, plain numbers (seconds, octets) in the program.
+"""Durations, sizes, rates and frequencies: numbers with a unit in the settings, plain numbers (seconds, octets) in the program.
 
 Each type is a `float` or an `int`, so that whoever receives one needs to know nothing of this module. `parse` reads what stands in
 TOML; `str` writes it back in the largest unit that holds it exactly, and `parse(str(x)) == x`.
@@ -30,6 +30,8 @@ _DURATION_HINTS: Final = {
     "days": "d",
     "msec": "ms",
 }
+
+_PER: Final = {"s": 1, "min": 60, "h": 3600}
 
 _OCTETS: Final = (
     {"B": 1}
@@ -148,3 +150,31 @@ class Rate(Size):
     noun: ClassVar[str] = "a rate"
     example: ClassVar[str] = "500 B/s"
     suffix: ClassVar[str] = "/s"
+
+
+class Frequency(float):
+    """How often, in times a second. Written `"10/s"`, `"100/min"`, `"1000/h"`."""
+
+    __slots__ = ()
+    noun: ClassVar[str] = "a frequency"
+    example: ClassVar[str] = "10/s"
+
+    @classmethod
+    def parse(cls, value: str | float) -> Self:
+        """Raises `SettingValueError` for anything that is not a number and one of the three units."""
+        text, slash, unit = value.partition("/") if isinstance(value, str) else ("", "", "")
+        seconds = _PER.get(unit.strip())
+        if not slash or not re.fullmatch(r"[0-9]{1,9}(?:\.[0-9]{1,6})?", text.strip()):
+            raise SettingValueError(f'must be {cls.noun} such as "{cls.example}"')
+        if seconds is None:
+            raise SettingValueError(f"has no known unit; the units are {', '.join(f'/{unit}' for unit in _PER)}")
+        return cls(float(text) / seconds)
+
+    def __str__(self) -> str:
+        for unit, seconds in _PER.items():
+            if (count := round(self * seconds, 6)) % 1 == 0:
+                return f"{count:.0f}/{unit}"
+        return f"{round(self, 6)}/s"
+
+    def __repr__(self) -> str:
+        return f"Frequency.parse({str(self)!r})"

@@ -147,7 +147,8 @@ def starter_toml(data: str = ".") -> str:
             parts += ["", *_comment(entry.table.__doc__ or ""), _table_header(entry.path)]
             parts += _starter_keys(entry.table, entry.path, {})
             if entry.table is Web:
-                parts += ["", _STARTER_SITES.rstrip("\n"), *_starter_more(entry)]
+                parts += ["", _STARTER_SITES.rstrip("\n")]
+            parts += _starter_more(entry)
     return "\n".join(parts) + "\n"
 
 
@@ -164,10 +165,10 @@ def _starter_keys(kind: type[msgspec.Struct], path: tuple[str, ...], given: dict
     return _columns(rows, "  # ")
 
 
-def _starter_more(web: Entry) -> Iterator[str]:
-    """What the tables of a site may have, as prose: not every key makes sense beside every other."""
-    for entry in entries(web.table or Web, web.path):
-        if entry.table is None or not entry.path[-1].endswith("[]"):
+def _starter_more(table: Entry) -> Iterator[str]:
+    """What the tables below a table may have, as prose: not every key makes sense beside every other."""
+    for entry in entries(table.table or Web, table.path):
+        if entry.table is None:
             continue
         rows = []
         for key in children(entry.table, entry.path):

@@ -17,9 +17,16 @@ import msgspec
 
 from netlodge.config.address import Address, LogTarget
 from netlodge.config.errors import dotted
-from netlodge.config.quantities import Duration, Rate, Size
+from netlodge.config.quantities import Duration, Frequency, Rate, Size
 
-VALUE_TYPES: tuple[type[Duration | Size | Address | LogTarget], ...] = (Duration, Size, Rate, Address, LogTarget)
+VALUE_TYPES: tuple[type[Duration | Size | Frequency | Address | LogTarget], ...] = (
+    Duration,
+    Size,
+    Rate,
+    Frequency,
+    Address,
+    LogTarget,
+)
 """Types with their own notation: each has `parse`, `noun` and `example`."""
 
 
@@ -89,7 +96,7 @@ def is_mapping(kind: Any) -> bool:
 def to_toml(value: object) -> str:
     """Write a value as it stands behind `key = ` in TOML, on one line."""
     match value:
-        case Duration() | Size() | Address():
+        case Duration() | Size() | Frequency() | Address():
             return json.dumps(str(value), ensure_ascii=False)
         case Path():
             return json.dumps(str(value) if value.is_absolute() else f"./{value}", ensure_ascii=False)

@@ -11,14 +11,21 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from netlodge.config.access import Access, Cors
 from netlodge.config.address import Address, LogTarget
+from netlodge.config.database import Database, Sessions
 from netlodge.config.limits import Limits
 from netlodge.config.quantities import Duration, Size
 from netlodge.config.schema import doc
+from netlodge.config.tls import Certificate, Tls
 from netlodge.config.web import PathFields, Route, Site, Web
 
 __all__ = [
+    "Access",
+    "Certificate",
+    "Cors",
     "Dashboard",
+    "Database",
     "Drain",
     "Limits",
     "Lines",
@@ -26,9 +33,11 @@ __all__ = [
     "PathFields",
     "Recall",
     "Route",
+    "Sessions",
     "Settings",
     "Site",
     "Taps",
+    "Tls",
     "Web",
 ]
 
@@ -198,6 +207,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ),
     ] = ""
     web: Web = msgspec.field(default_factory=Web)
+    tls: Tls = msgspec.field(default_factory=Tls)
+    database: Database = msgspec.field(default_factory=Database)
+    sessions: Sessions = msgspec.field(default_factory=Sessions)
     lines: Lines = msgspec.field(default_factory=Lines)
     dashboard: Dashboard = msgspec.field(default_factory=Dashboard)
     log: Log = msgspec.field(default_factory=Log)
@@ -214,6 +226,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def run_folder(self) -> Path:
         """Where the control socket and the process id stand while the lodge runs."""
         return self.data / "run"
+
+    @property
+    def ca_folder(self) -> Path:
+        """Where the local authority's root and its key stand."""
+        return self.data / "ca"
+
+    @property
+    def database_url(self) -> str:
+        """The database, in the end."""
+        return self.database.url or f"sqlite:///{self.data / 'lodge.db'}"
 
     @property
     def access_log(self) -> Path | Literal["-"] | None:

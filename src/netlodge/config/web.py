@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
+from netlodge.config.access import Access, Cors
 from netlodge.config.address import Address
+from netlodge.config.quantities import Duration
 from netlodge.config.schema import doc
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What answers below one path. Exactly one of `files`, `redirect` and `respond` says what; the longest `path` that matches wins."""
+    """What answers below one path. Exactly one of `files`, `app`, `redirect` and `respond` says what; the longest `path` that matches wins."""
 
     path: Annotated[
         str,
@@ -25,6 +27,20 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     files: Annotated[
         Path | None, doc("Folder whose files are served; the route's path stands for the folder.", example='"www"')
     ] = None
+    app: Annotated[
+        str | None,
+        doc(
+            "Application that answers, as `module:name`: ASGI or WSGI. Modules are looked for beside the settings file first. "
+            "The route's path is its `root_path` (ASGI) or `SCRIPT_NAME` (WSGI).",
+            example='"shop.main:app"',
+        ),
+    ] = None
+    interface: Annotated[
+        Literal["auto", "asgi", "wsgi"],
+        doc(
+            "How the `app` wants to be called. `auto` looks at it: a coroutine function, or an object with one, is ASGI."
+        ),
+    ] = "auto"
     redirect: Annotated[
         str | None,
         doc(
@@ -66,6 +82,46 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             "Serve files whose name, or whose folder's name, begins with a dot. Without it, `.well-known` alone is served."
         ),
     ] = False
+    uploads: Annotated[
+        Literal["off", "login", "anyone"],
+        doc(
+            "Whether PUT and DELETE change the `files`. `login` asks for an account; `anyone` lets everybody who may read also write.",
+            precedent="nginx `dav_methods` off.",
+        ),
+    ] = "off"
+    variants: Annotated[
+        bool,
+        doc(
+            "Choose between variants of a file by what the client accepts (RFC 9110 §12). `page.en.html`, `page.de.html` and "
+            "`page.html.fr` are variants of `/page` and of `/page.html`.",
+            precedent="Apache `MultiViews` off.",
+        ),
+    ] = False
+    language: Annotated[
+        str,
+        doc(
+            "Language that `variants` fall back to where none is acceptable. Empty: then the answer is 406.",
+            example='"en"',
+            precedent="Apache `LanguagePriority` and `ForceLanguagePriority`.",
+        ),
+    ] = ""
+    precompressed: Annotated[
+        bool,
+        doc(
+            "Send `NAME.br`, `NAME.zst` or `NAME.gz` in place of a file where it stands there and the client takes it.",
+            precedent="nginx `gzip_static` off.",
+        ),
+    ] = False
+    compress: Annotated[
+        bool,
+        doc(
+            "Compress text on the fly, with brotli, zstd or gzip. What is compressed of a file is kept.",
+            precedent="nginx `gzip` off; Caddy `encode` off.",
+        ),
+    ] = True
+    sessions: Annotated[bool, doc("Keep a session for each visitor of this route, in the database.")] = False
+    access: Access = msgspec.field(default_factory=Access)
+    cors: Cors = msgspec.field(default_factory=Cors)
     cache_control: Annotated[
         str,
         doc(
@@ -121,6 +177,22 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         ),
     ] = ()
     routes: Annotated[tuple[Route, ...], doc("What answers below which path.")] = ()
+    https: Annotated[
+        Literal["offered", "required"],
+        doc(
+            "`required` redirects plain requests to the same address over TLS, with 308.", precedent="Caddy redirects."
+        ),
+    ] = "offered"
+    hsts: Annotated[
+        Duration,
+        doc(
+            "How long browsers are told to use TLS alone for this site (RFC 6797). 0 tells them nothing.",
+            least=0,
+            most=10 * 366 * 86400,
+            precedent="Mozilla recommends 2 years; nginx and Caddy none.",
+        ),
+    ] = Duration.parse("0 s")
+    access: Access = msgspec.field(default_factory=Access)
     error_pages: Annotated[
         dict[int, Path],
         doc(
@@ -149,6 +221,10 @@ class Web(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             'Addresses to listen on. `"0.0.0.0:8080"` and `"[::]:8080"` open the door to everyone; a Unix socket is `"unix:PATH"`.'
         ),
     ] = (Address("127.0.0.1", 8080), Address("::1", 8080))
+    listen_tls: Annotated[
+        tuple[Address, ...],
+        doc("Addresses to listen on with TLS, for HTTPS."),
+    ] = (Address("127.0.0.1", 8443), Address("::1", 8443))
     trace: Annotated[
         bool,
         doc(

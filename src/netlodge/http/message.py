@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, KeysVie
 from dataclasses import dataclass, field
 from enum import Enum
 from http import HTTPStatus
-from typing import Protocol
+from typing import Any, Protocol
 
 from netlodge.core.contracts import Connection, Peer, Session
 from netlodge.core.errors import NetlodgeError
@@ -194,6 +194,39 @@ class RequestLink(Protocol):
         ...
 
 
+class Visit(Protocol):
+    """What the server keeps for one visitor from request to request: who it is, a random identifier in a cookie says.
+
+    A change of `data` is kept when the handler has returned its answer, before the first octet of it is sent: what an answer
+    says was done is kept. Values are what JSON holds.
+    """
+
+    data: dict[str, Any]
+    """Loaded before the handler is called; empty for a visitor without a session. Putting something into it begins one."""
+
+    @property
+    def is_new(self) -> bool:
+        """True if the request came without a session that is known and alive."""
+        ...
+
+    @property
+    def token(self) -> str:
+        """A secret of this visit for forms, against requests that another site makes a browser send (CSRF). Reading it begins a
+        session. `is_token` compares in constant time."""
+        ...
+
+    def is_token(self, value: str) -> bool: ...
+
+    def rotate(self) -> None:
+        """Give the session another identifier and keep its data: to be called whenever the visitor's rights change (a login), so that
+        an identifier that somebody else planted is worth nothing."""
+        ...
+
+    def end(self) -> None:
+        """Forget the session, here and in the client."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class Request:
     """One request, whichever version carried it. The wire has checked its grammar; nothing in it is trusted otherwise."""
@@ -221,7 +254,10 @@ class Request:
     local: Peer
     link: RequestLink
     route: dict[str, str] = field(default_factory=dict)
-    """Notes that outer handlers leave for inner ones and for the log (e.g. `prefix`: the path prefix that a router took off)."""
+    """Notes that outer handlers leave for inner ones and for the log: `prefix` is the path prefix that a router took off, `user` the
+    account that access control has verified."""
+    visit: Visit | None = None
+    """Where the route keeps sessions."""
 
 
 class Chunks(Protocol):
@@ -255,7 +291,18 @@ Takeover = Callable[[Connection, bytes], Session]
 
 
 SELECTING = frozenset(
-    {"accept", "if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range"}
+    {
+        "accept",
+        "accept-charset",
+        "accept-encoding",
+        "accept-language",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
+        "range",
+    }
 )
 """The request fields by which one of several representations, or a part of it, is selected (RFC 9110 §12.5.1, §13.1, §14.2): what an
 answer may depend on to be remembered by the meaning of its request."""
