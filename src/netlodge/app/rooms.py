@@ -46,6 +46,8 @@ from netlodge.store.database import Database
 CONTROL_DOOR = "control"
 REVIEWED = 200
 """Remembered answers of each table that are looked at in a second: about a millisecond."""
+FORGET_SAMPLES = 60
+"""Samples, which are taken once a second, between two times that known heads are forgotten."""
 
 
 def control_socket(settings: Settings, pid: int) -> Path:
@@ -114,6 +116,7 @@ class LodgeRooms:
             applications=Applications(settings, folder=base),
         )
         self._services: list[HttpService] = []
+        self._samples = 0
         self._by_name: dict[tuple[str, str], Door] = {}
         self.doors: dict[Endpoint, Door] = {
             endpoint: self._door(endpoint.kind, listen) for endpoint, listen in addresses.items()
@@ -139,7 +142,11 @@ class LodgeRooms:
     def sample(self) -> None:
         series = self._shared.series
         series.worker.sample()
+        self._samples += 1
         for service in self._services:
+            if self._samples % FORGET_SAMPLES == 0:
+                service.requests.forget()
+                service.answers.forget()
             recalled = series.recall[service.door]
             _review(service.recall, partial(recalled.sample, "octets"))
             _review(service.alike, partial(recalled.sample, "meaning"))

@@ -25,12 +25,12 @@ def start_eagerly(
         waiting_for = coroutine.send(None)
     except StopIteration:
         return None
-    return create_task(_continued(coroutine, waiting_for))
+    return create_task(continued(coroutine, waiting_for))
 
 
 @types.coroutine
-def _continued(coroutine: Coroutine[Any, Any, T], waiting_for: Any) -> Generator[Any, Any, T]:
-    """`yield from coroutine`, for a coroutine that was started already and waits for `waiting_for`."""
+def continued(coroutine: Coroutine[Any, Any, T], waiting_for: Any) -> Generator[Any, Any, T]:
+    """`yield from coroutine`, for a coroutine that was started already (`coroutine.send(None)`) and waits for `waiting_for`."""
     while True:
         try:
             value = yield waiting_for

@@ -72,6 +72,12 @@ class HttpRecord:
         self.scheme = scheme
         self.__dict__.update(known)
 
+    def copy(self) -> HttpRecord:
+        """Another record that says the same."""
+        other = HttpRecord.__new__(HttpRecord)
+        other.__dict__.update(self.__dict__)
+        return other
+
     def cut_short(self, sent: int) -> HttpRecord:
         """The record of an exchange like this one that broke off after `sent` octets of content."""
         other = self.alike(request_head=self.request_head, referer=self.referer, user_agent=self.user_agent)
@@ -82,8 +88,7 @@ class HttpRecord:
     def alike(self, *, request_head: bytes, referer: str, user_agent: str) -> HttpRecord:
         """The record of another exchange that differs in these alone. Quick: it is made for each answer that is remembered by what
         its question means."""
-        other = HttpRecord.__new__(HttpRecord)
-        other.__dict__.update(self.__dict__)
+        other = self.copy()
         other.request_head = request_head
         other.referer = referer
         other.user_agent = user_agent

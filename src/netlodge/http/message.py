@@ -65,14 +65,23 @@ class BodyError(NetlodgeError):
 class Fields:
     """The fields of a section in order (RFC 9110 §5.3): a list of `(name, value)` with quick look-up by name.
 
-    Names passed to any method must be lower-case. Nothing here validates: the wire does, in both directions.
+    Names passed to any method must be lower-case. Nothing here validates: the wire does, in both directions. Those of a request may
+    be shared with later requests of the same octets: whoever wants to change them takes a `copy`.
     """
 
-    __slots__ = ("_index", "_pairs")
+    __slots__ = ("_index", "_octets", "_pairs")
 
     def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
         self._pairs: list[tuple[str, str]] = list(pairs)
         self._index: dict[str, str] = dict(self._pairs)
+        self._octets: tuple[tuple[bytes, bytes], ...] | None = None
+
+    @property
+    def octets(self) -> tuple[tuple[bytes, bytes], ...]:
+        """The same pairs as octets. Made once; only for fields that nobody changes."""
+        if self._octets is None:
+            self._octets = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in self._pairs)
+        return self._octets
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """The combined value: one line's value, or several lines' joined by `, ` in order (RFC 9110 §5.2). Not for

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import logging
 from asyncio import CancelledError, Task
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from enum import Enum
 
 from netlodge.core.contracts import Connection
-from netlodge.core.eager import start_eagerly
+from netlodge.core.eager import continued, start_eagerly
 from netlodge.core.errors import CutShortError
 from netlodge.core.records import HttpRecord
 from netlodge.http.message import BodyError, Fields, HttpError, MessageError, Request, Response
@@ -37,6 +37,7 @@ from netlodge.http.session.exchange import (
     refusal_of,
     too_large,
 )
+from netlodge.http.session.known import key_of
 from netlodge.http.session.pace import Pace
 from netlodge.http.session.remembering import HttpAnswer, remember
 from netlodge.http.session.sending import Sending, give_back
@@ -86,7 +87,7 @@ class Http1Session:
 
     __slots__ = (
         "_began", "_body", "_clock", "_codec", "_connection", "_drained", "_expects_continue", "_find", "_head", "_heard", "_is_lost",
-        "_is_processing", "_is_reading_paused", "_is_retiring", "_journal", "_lingers_since", "_pace", "_peer_has_ended", "_phase",
+        "_is_processing", "_is_reading_paused", "_is_retiring", "_journal", "_known", "_lingers_since", "_pace", "_peer_has_ended", "_phase",
         "_response_started", "_retires_at_once", "_service", "_spare", "_spare_at_codec", "_spare_at_sweep", "_task",
     )  # fmt: skip
 
@@ -97,6 +98,7 @@ class Http1Session:
         self._codec = Http1Codec(Role.SERVER, limits.wire, service.memo)
         self._clock = service.clock
         self._find = service.recall.find
+        self._known = service.requests.find
         self._journal = service.journal
         self._phase = REST
         limit = limits.requests_per_connection
@@ -133,6 +135,11 @@ class Http1Session:
                     self._journal((self._clock.wall, connection.peer, answer.record))
                     if not connection.is_writable:
                         self._hold_until_drained()
+                    return
+                known = self._known(data)
+                if known is not None:
+                    self._codec.take_known(known.head)
+                    self._begin_exchange(known.head, known.record.copy(), NO_BODY, None)
                     return
                 data = self._answer_remembered(data)
                 if not data:
@@ -371,31 +378,101 @@ class Http1Session:
         self._pace.begin(self._clock.now)
 
     def _begin(self, head: RequestHead) -> None:
-        """A request head is complete: let the handler begin."""
+        """A request head is complete."""
         service = self._service
-        self._spare -= 1
-        self._spare_at_codec = self._spare
         self._heard = b""
-        self._began = self._clock.monotonic()
-        has_body = head.content_length != 0
         body: IncomingBody | NoBody = NO_BODY
-        if has_body:
+        if head.content_length != 0:
             body = IncomingBody(self, head.content_length, service.loop, service.capture)
         else:
             self._codec.next_event()  # EndOfMessage: the message is over, and its exchange can be, too
-        self._enter_exchange(head, body)
-        connection = self._connection
+        record = record_of(service, head)
+        refusal: HttpError | None = None
+        expects_continue = False
+        try:
+            # A server "MAY omit sending a 100 (Continue) response if it has already received some or all of the content".
+            expects_continue = check_request(service, head) and not self._codec.buffered
+            service.requests.note(head, record.copy())
+        except HttpError as error:
+            refusal = error
+        self._begin_exchange(head, record, body, refusal, expects_continue=expects_continue)
+
+    def _begin_exchange(
+        self,
+        head: RequestHead,
+        record: HttpRecord,
+        body: IncomingBody | NoBody,
+        refusal: HttpError | None,
+        *,
+        expects_continue: bool = False,
+    ) -> None:
+        """Let the handler begin. What it answers without having to wait leaves without a task."""
+        service, connection = self._service, self._connection
+        self._spare -= 1
+        self._spare_at_codec = self._spare
+        self._began = self._clock.monotonic()
+        self._phase = EXCHANGE
+        self._head = head
+        self._body = body
+        self._expects_continue = expects_continue
+        self._response_started = False
+        self._pace.begin(self._clock.now)
         request = Request(
             head.method, head.target, head.form, head.scheme or service.scheme, head.host, head.port, head.path, head.query,
             head.version, head.fields, body, connection.peer, connection.local, self,
         )  # fmt: skip
-        refusal: HttpError | None = None
+        if refusal is not None:
+            self._start(self._exchange(head, request, record, refusal_of(service, refusal, request)))
+            return
+        work = answer_of(service, request)
         try:
-            # A server "MAY omit sending a 100 (Continue) response if it has already received some or all of the content".
-            self._expects_continue = check_request(service, head) and not self._codec.buffered
-        except HttpError as error:
-            refusal = error
-        self._start(self._exchange(head, request, refusal))
+            waiting_for = work.send(None)
+        except StopIteration as end:
+            response: Response = end.value
+        except BodyError:
+            self._note(record, request, "aborted")
+            connection.abort()
+            return
+        else:
+            self._task = service.loop.create_task(
+                self._guarded(self._exchange(head, request, record, continued(work, waiting_for)))
+            )
+            return
+        if not self._answer_plainly(head, request, record, response):
+            self._start(self._exchange(head, request, record, response))
+
+    def _answer_plainly(self, head: RequestHead, request: Request, record: HttpRecord, response: Response) -> bool:
+        """Send an answer whose head has left before, on a connection that goes on; False if it has to go the long way."""
+        service, codec = self._service, self._codec
+        if self._spare <= 0 or self._peer_has_ended or self._is_lost or not codec.is_persistent or head.version != "1.1":
+            return False
+        if response.remember is not None and service.recall.is_on:
+            return False
+        key = key_of(response, is_head=head.method == "HEAD", is_hinted="connection" in head.fields)
+        parts = service.answers.find(key) if key is not None else None
+        body = response.body
+        if parts is None or not isinstance(body, bytes) or not self._body.has_ended or self._body.is_broken:
+            return False
+        if is_bodiless(head.method, response.status):
+            body = b""
+        octets = b"".join((parts[0], service.date_octets, parts[1]))
+        self._response_started = True
+        self._connection.write(octets + body)
+        codec.answered_elsewhere()
+        record.status = response.status
+        record.response_head = octets
+        record.response_body = body[: service.capture]
+        record.sent = len(body)
+        self._note(record, request, "complete")
+        self._head = None
+        self._body = NO_BODY
+        if not self._connection.is_writable:
+            self._hold_until_drained()
+        elif codec.buffered or self._is_processing:
+            self._next()
+        else:
+            self._phase = REST
+        return True
 
     def _take(self, data: bytes) -> None:
         """A piece of content came in."""
@@ -450,17 +527,15 @@ class Http1Session:
             logger.exception("%s: a defect while sending an answer to %s", self._service.door, self._connection.peer)
             self._connection.abort()
 
-    async def _exchange(self, head: RequestHead, request: Request, refusal: HttpError | None) -> None:
-        """One request's answer, from the handler's call to the last octet."""
+    async def _exchange(
+        self, head: RequestHead, request: Request, record: HttpRecord, answer: Response | Awaitable[Response]
+    ) -> None:
+        """One request's answer, from the handler's wait to the last octet."""
         service, connection, codec = self._service, self._connection, self._codec
-        record = record_of(service, head)
         sending = Sending(connection, codec, service.capture)
-        record.outcome = "aborted"
+        outcome = "aborted"
         try:
-            if refusal is not None:
-                response = refusal_of(service, refusal, request)
-            else:
-                response = await answer_of(service, request)
+            response = answer if isinstance(answer, Response) else await answer
             response, record.response_head = await self._rendered(head, request, response)
             record.status = response.status
             bodiless = is_bodiless(head.method, response.status)
@@ -474,11 +549,13 @@ class Http1Session:
             else:
                 connection.write(record.response_head)
                 await sending.send(response, is_bodiless=bodiless)
-            record.outcome = "complete"
+            outcome = "complete"
             if not connection.is_writable:
                 await connection.drained()
         finally:
-            self._note(record, request, sending)
+            record.response_body = sending.sample
+            record.sent = sending.sent
+            self._note(record, request, outcome)
         if response.takeover is not None:
             self._hand_over(response)
         else:
@@ -499,6 +576,10 @@ class Http1Session:
             return response, self._render_head(head, response)
         if response.remember is not None and self._may_remember(response, closes=client_closes):
             remember(self._service, head, response, rendered, closes=client_closes)
+        if self._spare > 0 and self._codec.is_persistent and head.version == "1.1":
+            key = key_of(response, is_head=head.method == "HEAD", is_hinted="connection" in head.fields)
+            if key is not None:
+                self._service.answers.keep(key, rendered)
         return response, rendered
 
     def _may_remember(self, response: Response, *, closes: bool) -> bool:
@@ -531,15 +612,17 @@ class Http1Session:
         # next octets are (RFC 9110 §10.1.1).
         return self._expects_continue or not may_be_drained(head, self._body, self._service.limits.drain_body)
 
-    def _note(self, record: HttpRecord, request: Request, sending: Sending) -> None:
+    def _note(self, record: HttpRecord, request: Request, outcome: str) -> None:
         """Into the journal with an exchange that is over."""
-        record.user = request.route.get("user", "")
-        record.request_body = self._body.sample
-        record.received = self._body.received
-        record.response_body = sending.sample
-        record.sent = sending.sent
-        record.elapsed = self._clock.monotonic() - self._began
-        self._journal((self._clock.time(), self._connection.peer, record))
+        clock, body = self._clock, self._body
+        record.outcome = outcome
+        if "user" in request.route:
+            record.user = request.route["user"]
+        if body is not NO_BODY:
+            record.request_body = body.sample
+            record.received = body.received
+        record.elapsed = clock.monotonic() - self._began
+        self._journal((clock.time(), self._connection.peer, record))
 
     # --- after the answer ------------------------------------------------------------------------------------------------
 

@@ -16,13 +16,12 @@ from netlodge.core.records import HttpRecord
 from netlodge.http.message import SELECTING, Body, FileBody, Remember, Response
 from netlodge.http.rules.dates import imf_fixdate
 from netlodge.http.session.exchange import record_of
+from netlodge.http.session.known import DATE_FIELD, DATE_OCTETS
 from netlodge.http.session.service import HttpService
 from netlodge.http.wire.events import RequestHead
 from netlodge.http.wire.framing import is_bodiless
 from netlodge.http.wire.gist import CREDENTIALS, METHODS, gist_of
 
-DATE_FIELD = b"\r\nDate: "
-DATE_OCTETS = 29
 REMEMBERED_BODY = 64 * 1024
 """Octets of the largest body that is remembered whole. Of a larger file its open descriptor is kept, and the kernel sends it."""
 DESCRIPTOR_COST = 64 * 1024

@@ -12,6 +12,7 @@ from netlodge.core.recall import Recall
 from netlodge.core.records import Entry
 from netlodge.http.message import Handler, HttpError, Request, Response
 from netlodge.http.rules.dates import imf_fixdate
+from netlodge.http.session.known import KnownAnswers, KnownRequests
 from netlodge.http.wire.limits import WireLimits
 from netlodge.http.wire.memo import HeadMemo
 
@@ -44,8 +45,8 @@ class HttpService:
     """One per door and worker. `capture` is how many octets of each body the journal keeps."""
 
     __slots__ = (
-        "_date", "_second", "alike", "capture", "clock", "door", "error_page", "handler", "journal", "limits", "loop", "memo", "recall", "scheme",
-        "server_field",
+        "_date", "_date_octets", "_second", "alike", "answers", "capture", "clock", "door", "error_page", "handler", "journal", "limits", "loop", "memo", "recall", "requests",
+        "scheme", "server_field",
     )  # fmt: skip
 
     def __init__(
@@ -77,13 +78,27 @@ class HttpService:
         self.memo = HeadMemo()
         self.server_field = server_field
         self.capture = capture
+        self.requests = KnownRequests()
+        self.answers = KnownAnswers()
         self._second = -1
         self._date = ""
+        self._date_octets = b""
 
     @property
     def date(self) -> str:
         """The value of `date` at this second (RFC 9110 §6.6.1)."""
         if self._second != self.clock.second:
-            self._second = self.clock.second
-            self._date = imf_fixdate(self._second)
+            self._render_date()
         return self._date
+
+    @property
+    def date_octets(self) -> bytes:
+        """The same, as it stands on the wire."""
+        if self._second != self.clock.second:
+            self._render_date()
+        return self._date_octets
+
+    def _render_date(self) -> None:
+        self._second = self.clock.second
+        self._date = imf_fixdate(self._second)
+        self._date_octets = self._date.encode("ascii")

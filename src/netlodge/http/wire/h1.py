@@ -429,6 +429,12 @@ class Http1Codec:
             self.their_state = self._theirs[State.DONE, Step.NEXT]
             self._begin()
 
+    def take_known(self, head: RequestHead) -> None:
+        """Go on as if `head`, a request without content that was read before, had just been read with its end. Only between exchanges, with
+        nothing buffered, and for HTTP/1.1 without fields that concern the connection."""
+        self._method, self._version = head.method, head.version
+        self.their_state = DONE
+
     def forget_empty_lines(self) -> None:
         """Requests that never came here stood between the empty lines that did: count anew."""
         self._empty_lines = 0
