@@ -175,6 +175,12 @@ ALL: Final = ("floor", "nginx", "varnish", "squid", "uvicorn", "granian", "lodge
 
 SCENARIOS: Final = (
     Scenario("small", "1 KiB, keep-alive, 64 connections", (*ALL, "lodge-fixed", "lodge-parsing"), drive(SMALL)),
+    Scenario(
+        "asgi",
+        "1 KiB from a bare ASGI application, 64 connections",
+        ("floor", "uvicorn", "granian", "hypercorn", "lodge-app"),
+        drive(SMALL),
+    ),
     Scenario("unseen", "1 KiB, each request head never seen before", ALL, drive(SMALL, script="unseen.lua")),
     Scenario("large", "1 MiB, 64 connections", ALL[1:], drive(LARGE)),
     Scenario("many", "1 KiB, 1,000 connections", ALL, drive(SMALL, connections=1000)),

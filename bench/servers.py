@@ -31,9 +31,11 @@ VARNISH = "Varnish hit"
 SQUID = "Squid hit"
 UVICORN = "uvicorn, bare ASGI"
 GRANIAN = "Granian, bare ASGI"
+HYPERCORN = "hypercorn, bare ASGI"
 LODGE = "Netlodge"
 LODGE_PARSING = "Netlodge, recall off"
 LODGE_FIXED = "Netlodge, no file"
+LODGE_APP = "Netlodge, bare ASGI"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,14 @@ def start_granian(setting: Setting) -> list[Server]:
     return [Server(GRANIAN, port, setting.start(command, "granian", port))]
 
 
+def start_hypercorn(setting: Setting) -> list[Server]:
+    port = free_port()
+    command = [sys.executable, "-m", "hypercorn", "--bind", f"127.0.0.1:{port}", "--workers", str(setting.workers)]
+    command += ["--worker-class", "uvloop", "--keep-alive", "600", "--backlog", "8192", "--log-level", "error"]
+    command += ["bench.application:application"]
+    return [Server(HYPERCORN, port, setting.start(command, "hypercorn", port))]
+
+
 def start_lodge(setting: Setting, name: str = LODGE, *overrides: str) -> list[Server]:
     port = free_port()
     data = setting.place / "-".join(["lodge", *name.replace(",", "").split()[1:]])
@@ -168,11 +178,14 @@ def start_lodge(setting: Setting, name: str = LODGE, *overrides: str) -> list[Se
         "data": str(data),
         "workers": setting.workers,
         "web.listen": [f"127.0.0.1:{port}"],
+        "web.listen_tls": [],
         # As the others are set: what rests is kept until the benchmark lets go.
         "limits.idle_timeout": "10 min",
     }
     command = [str(Path(sys.executable).with_name("netlodge")), "up", "--only", "web"]
-    if name != LODGE_FIXED:
+    if name == LODGE_APP:
+        command += ["--app", "bench.application:application"]
+    elif name != LODGE_FIXED:
         command += ["--files", str(setting.site)]
     for key, value in settings.items():
         command += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
@@ -191,6 +204,11 @@ def start_lodge_fixed(setting: Setting) -> list[Server]:
     return start_lodge(setting, LODGE_FIXED, f'web.site=[{{ routes = [{{ path = "/", respond = "{body}" }}] }}]')
 
 
+def start_lodge_app(setting: Setting) -> list[Server]:
+    """The application that uvicorn and the others run; its answers may not be remembered. Logged and counted, as everything is."""
+    return start_lodge(setting, LODGE_APP)
+
+
 STARTERS: dict[str, Callable[[Setting], list[Server]]] = {
     # In this order: Varnish and Squid fetch from nginx.
     "floor": start_floor,
@@ -199,9 +217,11 @@ STARTERS: dict[str, Callable[[Setting], list[Server]]] = {
     "squid": start_squid,
     "uvicorn": start_uvicorn,
     "granian": start_granian,
+    "hypercorn": start_hypercorn,
     "lodge": start_lodge,
     "lodge-fixed": start_lodge_fixed,
     "lodge-parsing": start_lodge_parsing,
+    "lodge-app": start_lodge_app,
 }
 
 

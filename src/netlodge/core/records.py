@@ -65,6 +65,8 @@ class HttpRecord:
     """`complete`, `aborted` (the client went away), `timeout`, `refused` (no message, or over a limit), `failed` (a defect)."""
     is_recalled = False
     log_tails: dict[str, str] | None = None
+    kin: dict[tuple[int, int], str] | None = None
+    """Shared by the records of requests of the same octets, for the access log: what it wrote of them, by status and size."""
 
     def __init__(self, *, door: str, scheme: str = "http", **known: Unpack[HttpFacts]) -> None:
         self.door = door

@@ -8,7 +8,7 @@ nothing is lost and nothing needs guessing. Whoever knows better (a path in UTF-
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, KeysView
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, KeysView
 from dataclasses import dataclass, field
 from enum import Enum
 from http import HTTPStatus
@@ -360,8 +360,8 @@ class Response:
 class Handler(Protocol):
     """The one thing that every part of a service is: routers, access control, caches, files, proxies, applications."""
 
-    async def handle(self, request: Request) -> Response:
-        """Answer the request.
+    def handle(self, request: Request) -> Coroutine[Any, Any, Response]:
+        """Answer the request (`async def`).
 
         May read `request.body`; what is left unread is drained or ends the connection, as the session sees fit. Raises `HttpError` to
         answer with an error page; `BodyError` may pass through (the client is gone). Any other exception is a defect: 500,

@@ -164,6 +164,10 @@ class AccessLog:
             _logger.error("The access log %s loses lines: %s (%d since the last such message).", self.path, why, lost)
 
 
+KIN_TAILS: Final = 16
+"""How many ends of lines are kept of requests of the same octets; most have one or two."""
+
+
 class _CombinedLines:
     """`host - user [time] "request line" status octets "referer" "user agent"`; line services have no place in this format."""
 
@@ -180,7 +184,16 @@ class _CombinedLines:
         return self._stamp
 
     def tail(self, record: HttpRecord) -> str:
-        return _combined_tail(record)
+        kin = record.kin
+        if kin is None:
+            return _combined_tail(record)
+        key = (record.status, record.sent)
+        tail = kin.get(key)
+        if tail is None:
+            if len(kin) >= KIN_TAILS:
+                kin.clear()
+            tail = kin[key] = _combined_tail(record)
+        return tail
 
     def line(self, stamp: str, host: str, record: HttpRecord, tail: str) -> str:
         user = escape_for_log(record.user).replace(" ", "\\x20") if record.user else "-"

@@ -43,6 +43,18 @@ def signature_of(status: os.stat_result) -> Signature:
     return (status.st_ctime_ns, status.st_mtime_ns, status.st_size, status.st_ino, status.st_dev)
 
 
+def tag_of(status: os.stat_result) -> EntityTag:
+    """The entity tag of a version of which is known that any change shows in its signature."""
+    # A digest keeps inode numbers to ourselves.
+    return EntityTag.of(repr(signature_of(status)).encode())
+
+
+def last_modified_of(status: os.stat_result) -> int | None:
+    """The second for Last-Modified, rounded up; None if no such date can be written."""
+    modified = -(-status.st_mtime_ns // 1_000_000_000)
+    return modified if FIRST_SECOND <= modified <= LAST_SECOND else None
+
+
 class FileVersion:
     """One version of a file, and the fields of its answers, rendered once.
 
@@ -70,8 +82,7 @@ class FileVersion:
         self.etag = etag
         self.is_settled = is_settled
         self.media_type = media_type
-        modified = -(-status.st_mtime_ns // 1_000_000_000)
-        self.last_modified = modified if FIRST_SECOND <= modified <= LAST_SECOND else None
+        self.last_modified = last_modified_of(status)
         pairs = [("content-type", media_type)]
         if etag is not None:
             pairs.append(("etag", str(etag)))
@@ -219,9 +230,7 @@ class FileReader:
                 if not -FRESH_NS < age < FRESH_NS:
                     body = _read_whole(descriptor, before.st_size) if before.st_size <= self._body_limit else None
                     if signature_of(os.fstat(descriptor)) == signature_of(before):
-                        # A digest keeps inode numbers to ourselves.
-                        etag = EntityTag.of(repr(signature_of(before)).encode())
-                        return FileVersion(path, before, media_type, body=body, etag=etag, is_settled=True)
+                        return FileVersion(path, before, media_type, body=body, etag=tag_of(before), is_settled=True)
             finally:
                 os.close(descriptor)
             await self._pause(FRESH_NS / 1e9)

@@ -21,7 +21,7 @@ from netlodge.http.handlers.root import Root
 from netlodge.http.message import Fields, Request, Response
 from netlodge.http.rules.conditional import EntityTag
 from netlodge.http.rules.negotiation import prefer
-from netlodge.http.rules.paths import WELL_KNOWN, encode_segment
+from netlodge.http.rules.paths import UNFINISHED, WELL_KNOWN, encode_segment
 
 _HTML: Final = "text/html"
 _JSON: Final = "application/json"
@@ -101,7 +101,7 @@ class Listing:
         octets = os.fsencode(name)
         try:
             text = octets.decode("utf-8")
-            if (is_hidden and not self._show_hidden) or "\\" in text:
+            if (is_hidden and not self._show_hidden) or "\\" in text or text.startswith(UNFINISHED):
                 return None
             if is_link and not self._root.contains(place + b"/" + octets):
                 return None

@@ -15,6 +15,9 @@ KNOWN: Final = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH"
 READ_ONLY: Final = "GET, HEAD, OPTIONS"
 """Allow of a resource that can only be read."""
 
+WRITABLE: Final = "GET, HEAD, OPTIONS, PUT, DELETE"
+"""Allow of a resource that clients may also replace and remove."""
+
 
 def method_error(method: str, allow: str) -> HttpError:
     """The error for a method that the resource does not support.

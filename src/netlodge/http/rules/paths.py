@@ -23,6 +23,8 @@ _UNRESERVED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 _PATH_SAFE: Final = "/%:@!$&'()*+,;=~-._"
 _QUERY_SAFE: Final = _PATH_SAFE + "?"
 WELL_KNOWN: Final = ".well-known"
+UNFINISHED: Final = ".netlodge-upload-"
+"""Begins the names of files that are on their way: never served, never listed, never taken from a client."""
 
 
 class FilePath(NamedTuple):
@@ -37,8 +39,8 @@ def file_path(path: str, *, may_hide: bool = False) -> FilePath:
     """Decode a path (leading `/`, still percent-encoded, one character per octet) into the names of a file below a root.
 
     Raises `HttpError`: 400 for a malformed escape, NUL, backslash, dot segment, or octets that are not UTF-8 (overlong forms and
-    surrogates are not, RFC 3629 §3); 404 for an empty segment, an encoded slash (no file has such a name), and, unless
-    `may_hide`, for a hidden name: one that begins with a dot, save a first segment `.well-known` (RFC 8615 §3).
+    surrogates are not, RFC 3629 §3); 404 for an empty segment, an encoded slash (no file has such a name), a name of an unfinished
+    file, and, unless `may_hide`, for a hidden name: one that begins with a dot, save a first segment `.well-known` (RFC 8615 §3).
     """
     if _MALFORMED_ESCAPE.search(path):
         raise HttpError(400, "The path holds a percent sign that is not followed by two hexadecimal digits.")
@@ -47,10 +49,9 @@ def file_path(path: str, *, may_hide: bool = False) -> FilePath:
     if is_directory:
         raw.pop()
     segments = tuple(_decode(segment) for segment in raw)
-    if not may_hide:
-        for place, segment in enumerate(segments):
-            if segment.startswith(".") and not (place == 0 and segment == WELL_KNOWN):
-                raise HttpError(404, "There is nothing at this path.")
+    for place, segment in enumerate(segments):
+        if segment.startswith(UNFINISHED if may_hide else ".") and not (place == 0 and segment == WELL_KNOWN):
+            raise HttpError(404, "There is nothing at this path.")
     return FilePath(segments, is_directory)
 
 

@@ -6,34 +6,45 @@ RFC 9110 §6.6.1 (Date), §7.4 (misdirected requests), §8.6 (Content-Length), �
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable
 
 from netlodge.core.records import HttpRecord
 from netlodge.http.message import BodyError, FileBody, HttpError, Request, Response
 from netlodge.http.session.body import IncomingBody, NoBody
+from netlodge.http.session.known import key_of
 from netlodge.http.session.service import HttpService
 from netlodge.http.wire.events import RequestHead
+from netlodge.http.wire.framing import is_bodiless
 
 logger = logging.getLogger("netlodge.http")
 
 
-async def answer_of(service: HttpService, request: Request) -> Response:
-    """What the handler answers; its `HttpError` and its defects become the answers they call for.
-
-    Raises `BodyError` when the client went away in the middle of the request: there is nobody to answer.
-    """
+async def answer_of(service: HttpService, request: Request, work: Awaitable[Response]) -> Response:
+    """What the handler answers in the end; see `answer_to`. Raises the same."""
     try:
-        return await service.handler.handle(request)
-    except HttpError as error:
+        return await work
+    except Exception as error:
+        return answer_to(service, request, error)
+
+
+def answer_to(service: HttpService, request: Request, error: Exception) -> Response:
+    """The answer that an exception of the handler calls for: an `HttpError` is one, everything else a defect.
+
+    Raises `BodyError` again: the client went away in the middle of the request, and there is nobody to answer.
+    """
+    if isinstance(error, HttpError):
         return refusal_of(service, error, request)
-    except BodyError:
-        raise
-    except Exception:
-        logger.exception(
-            "%s: a defect while answering %s %s of %s", service.door, request.method, request.target, request.peer
-        )
-        return service.error_page(
-            HttpError(500, "The server failed while it made this answer; its log says why."), request
-        )
+    if isinstance(error, BodyError):
+        raise error
+    logger.error(
+        "%s: a defect while answering %s %s of %s",
+        service.door,
+        request.method,
+        request.target,
+        request.peer,
+        exc_info=error,
+    )
+    return service.error_page(HttpError(500, "The server failed while it made this answer; its log says why."), request)
 
 
 def check_request(service: HttpService, head: RequestHead) -> bool:
@@ -110,6 +121,17 @@ def completed_fields(service: HttpService, request_method: str, response: Respon
             elif isinstance(body, FileBody):
                 pairs.append(("content-length", str(body.length)))
     return pairs
+
+
+def plain_answer(service: HttpService, head: RequestHead, response: Response) -> tuple[bytes, bytes] | None:
+    """Head and content of an answer whose head has left before, on a connection that goes on; None if it goes the long way."""
+    key = key_of(head, response)
+    parts = service.answers.find(key) if key is not None else None
+    body = response.body
+    if parts is None or not isinstance(body, bytes):
+        return None
+    octets = b"".join((parts[0], service.date_octets, parts[1]))
+    return octets, b"" if is_bodiless(head.method, response.status) else body
 
 
 def record_of(service: HttpService, head: RequestHead) -> HttpRecord:

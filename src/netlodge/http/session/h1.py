@@ -29,22 +29,22 @@ from netlodge.http.message import BodyError, Fields, HttpError, MessageError, Re
 from netlodge.http.session.body import NO_BODY, IncomingBody, NoBody
 from netlodge.http.session.exchange import (
     answer_of,
+    answer_to,
     check_request,
     completed_fields,
     keep_alive_hint,
     may_be_drained,
+    plain_answer,
     record_of,
     refusal_of,
     too_large,
 )
-from netlodge.http.session.known import key_of
 from netlodge.http.session.pace import Pace
-from netlodge.http.session.remembering import HttpAnswer, remember
+from netlodge.http.session.remembering import HttpAnswer, recalled, remember
 from netlodge.http.session.sending import Sending, give_back
 from netlodge.http.session.service import HttpService
 from netlodge.http.wire.events import Data, EndOfMessage, InformationalHead, RequestHead, ResponseHead
 from netlodge.http.wire.framing import is_bodiless
-from netlodge.http.wire.gist import gist_of
 from netlodge.http.wire.h1 import Http1Codec
 from netlodge.http.wire.render import SendError
 from netlodge.http.wire.states import Role
@@ -65,7 +65,6 @@ HEARD_OCTETS = 1024
 """How much of what turns out to be no request is shown to whoever looks on."""
 NEVER = 1 << 62
 HEAD_END = b"\r\n\r\n"
-NO_RECORD = HttpRecord(door="")
 
 
 class Phase(Enum):
@@ -239,7 +238,7 @@ class Http1Session:
         wires: list[bytes] = []
         start = octets = 0
         while end >= 4 and self._spare > 1:
-            answer, record = self._recalled(data[start:end], is_new=start == 0 and end == len(data))
+            answer, record = recalled(self._service, data[start:end], is_new=start == 0 and end == len(data))
             if answer is None:
                 break
             self._spare -= 1
@@ -266,21 +265,6 @@ class Http1Session:
         self._codec.receive_data(data[start:])
         self._hold_until_drained()
         return b""
-
-    def _recalled(self, octets: bytes, *, is_new: bool) -> tuple[HttpAnswer | None, HttpRecord]:
-        """The answer to one whole head, and what it is noted as. `is_new`: its octets are known not to be remembered."""
-        service = self._service
-        answer = None if is_new else self._find(octets)
-        if answer is not None:
-            return answer, answer.record
-        gist = gist_of(octets, service.limits.wire, service.memo) if service.alike else None
-        answer = service.alike.find(gist.question) if gist is not None else None
-        if answer is None or gist is None:
-            return None, NO_RECORD
-        record = answer.record.alike(request_head=octets, referer=gist.referer, user_agent=gist.user_agent)
-        if service.recall.wants(octets):
-            service.recall.remember(octets, answer.again(record))
-        return answer, record
 
     def _finish_remembered(self, answer: HttpAnswer, record: HttpRecord) -> None:
         """The octets of a remembered answer are out, and there is more to do: send a file, end the connection, or both."""
@@ -416,46 +400,54 @@ class Http1Session:
         self._body = body
         self._expects_continue = expects_continue
         self._response_started = False
-        self._pace.begin(self._clock.now)
         request = Request(
             head.method, head.target, head.form, head.scheme or service.scheme, head.host, head.port, head.path, head.query,
             head.version, head.fields, body, connection.peer, connection.local, self,
         )  # fmt: skip
         if refusal is not None:
+            self._pace.begin(self._clock.now)
             self._start(self._exchange(head, request, record, refusal_of(service, refusal, request)))
             return
-        work = answer_of(service, request)
+        work = service.handler.handle(request)
         try:
             waiting_for = work.send(None)
         except StopIteration as end:
             response: Response = end.value
+            if self._answer_plainly(head, request, record, response):
+                return
         except BodyError:
             self._note(record, request, "aborted")
             connection.abort()
             return
+        except Exception as error:
+            response = answer_to(service, request, error)
         else:
-            self._task = service.loop.create_task(
-                self._guarded(self._exchange(head, request, record, continued(work, waiting_for)))
-            )
+            self._pace.begin(self._clock.now)
+            answer = answer_of(service, request, continued(work, waiting_for))
+            self._task = service.loop.create_task(self._guarded(self._exchange(head, request, record, answer)))
             return
-        if not self._answer_plainly(head, request, record, response):
-            self._start(self._exchange(head, request, record, response))
+        self._pace.begin(self._clock.now)
+        self._start(self._exchange(head, request, record, response))
 
     def _answer_plainly(self, head: RequestHead, request: Request, record: HttpRecord, response: Response) -> bool:
         """Send an answer whose head has left before, on a connection that goes on; False if it has to go the long way."""
         service, codec = self._service, self._codec
-        if self._spare <= 0 or self._peer_has_ended or self._is_lost or not codec.is_persistent or head.version != "1.1":
+        if (
+            self._spare <= 0
+            or self._peer_has_ended
+            or self._is_lost
+            or not codec.is_persistent
+            or head.version != "1.1"
+        ):
             return False
         if response.remember is not None and service.recall.is_on:
             return False
-        key = key_of(response, is_head=head.method == "HEAD", is_hinted="connection" in head.fields)
-        parts = service.answers.find(key) if key is not None else None
-        body = response.body
-        if parts is None or not isinstance(body, bytes) or not self._body.has_ended or self._body.is_broken:
+        if not self._body.has_ended or self._body.is_broken:
             return False
-        if is_bodiless(head.method, response.status):
-            body = b""
-        octets = b"".join((parts[0], service.date_octets, parts[1]))
+        answer = plain_answer(service, head, response)
+        if answer is None:
+            return False
+        octets, body = answer
         self._response_started = True
         self._connection.write(octets + body)
         codec.answered_elsewhere()
@@ -577,9 +569,7 @@ class Http1Session:
         if response.remember is not None and self._may_remember(response, closes=client_closes):
             remember(self._service, head, response, rendered, closes=client_closes)
         if self._spare > 0 and self._codec.is_persistent and head.version == "1.1":
-            key = key_of(response, is_head=head.method == "HEAD", is_hinted="connection" in head.fields)
-            if key is not None:
-                self._service.answers.keep(key, rendered)
+            self._service.answers.note(head, response, rendered)
         return response, rendered
 
     def _may_remember(self, response: Response, *, closes: bool) -> bool:

@@ -61,6 +61,7 @@ class KnownRequests:
             return
         if len(self._requests) >= ENTRIES:
             self._requests.clear()
+        record.kin = {}
         self._requests[raw] = KnownRequest(head, record)
 
     def forget(self) -> None:
@@ -73,15 +74,15 @@ AnswerKey = tuple[object, ...]
 """All that the octets of an answer's head depend on, but for its date."""
 
 
-def key_of(response: Response, *, is_head: bool, is_hinted: bool) -> AnswerKey | None:
-    """The key of an answer with its content at hand, on a connection that goes on; None if it goes the long way. `is_hinted`: the client
-    asked to be told how long the connection lasts."""
+def key_of(head: RequestHead, response: Response) -> AnswerKey | None:
+    """The key of an answer with its content at hand, on a connection that goes on; None if it goes the long way."""
     body, fields = response.body, response.fields
     if type(body) is not bytes or response.takeover is not None or response.trailers is not None:
         return None
     if "connection" in fields or "set-cookie" in fields:
         return None
-    return response.status, is_head, is_hinted, len(body), *fields
+    # Whoever says "keep-alive" is told how long the connection lasts.
+    return response.status, head.method == "HEAD", head.fields.get("connection"), len(body), *fields
 
 
 class KnownAnswers:
@@ -94,9 +95,10 @@ class KnownAnswers:
         self.find: Callable[[AnswerKey], tuple[bytes, bytes] | None] = self._heads.get
         """The parts of a head, if one with this key has left before."""
 
-    def keep(self, key: AnswerKey, octets: bytes) -> None:
-        """A head left, on a connection that goes on after it."""
-        if len(octets) > LENGTH:
+    def note(self, head: RequestHead, response: Response, octets: bytes) -> None:
+        """The head of the answer to a request left, on a connection that goes on after it."""
+        key = key_of(head, response)
+        if key is None or len(octets) > LENGTH:
             return
         if len(self._heads) >= ENTRIES:
             self._heads.clear()

@@ -26,6 +26,7 @@ REMEMBERED_BODY = 64 * 1024
 """Octets of the largest body that is remembered whole. Of a larger file its open descriptor is kept, and the kernel sends it."""
 DESCRIPTOR_COST = 64 * 1024
 """What an open descriptor counts in the table's account: so a table of 32 MiB holds 500 of them at most."""
+_NO_RECORD = HttpRecord(door="")
 
 
 class FileSpan:
@@ -153,6 +154,21 @@ def remember(
     if by_meaning and gist is not None:
         # Each use has a request head of its own.
         service.alike.remember(gist.question, answer.again(record.alike(request_head=b"", referer="", user_agent="")))
+
+
+def recalled(service: HttpService, octets: bytes, *, is_new: bool) -> tuple[HttpAnswer | None, HttpRecord]:
+    """The remembered answer to one whole head, and what its use is noted as. `is_new`: the octets are known not to be remembered."""
+    answer = None if is_new else service.recall.find(octets)
+    if answer is not None:
+        return answer, answer.record
+    gist = gist_of(octets, service.limits.wire, service.memo) if service.alike else None
+    answer = service.alike.find(gist.question) if gist is not None else None
+    if answer is None or gist is None:
+        return None, _NO_RECORD
+    record = answer.record.alike(request_head=octets, referer=gist.referer, user_agent=gist.user_agent)
+    if service.recall.wants(octets):
+        service.recall.remember(octets, answer.again(record))
+    return answer, record
 
 
 def _kept_body(body: Body) -> bytes | FileSpan:

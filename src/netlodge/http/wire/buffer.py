@@ -68,6 +68,31 @@ class ReceiveBuffer:
         with memoryview(octets) as view:
             return bytes(view[start:end])
 
+    def find(self, octets: bytes) -> int:
+        """How far from the front `octets` begin, or -1. Until something is taken, the next search is for the same, and begins where this
+        one ended."""
+        at = self._octets.find(octets, self._searched)
+        if at < 0:
+            self._searched = max(self._start, len(self._octets) - len(octets) + 1)
+            return -1
+        return at - self._start
+
+    def starts_with(self, octets: bytes) -> bool:
+        return self._octets.startswith(octets, self._start)
+
+    def may_become(self, octets: bytes) -> bool:
+        """Whether all that is here is how `octets` begin."""
+        return len(self) < len(octets) and octets.startswith(bytes(self._octets[self._start :]))
+
+    def take_before(self, delimiter: bytes) -> bytes:
+        """All octets that are no part of a `delimiter` that has not come whole. A delimiter begins with CR, and has no other."""
+        octets = self._octets
+        end = len(octets)
+        cr = octets.rfind(b"\r", max(self._start, end - len(delimiter) + 1))
+        if cr >= 0 and delimiter.startswith(bytes(octets[cr:])):
+            end = cr
+        return self.take(end - self._start)
+
     def rest(self) -> bytes:
         """All that is here, left where it is."""
         return bytes(self._octets[self._start :])

@@ -1,0 +1,220 @@
+"""Forms as a handler reads them: from the query of a GET, or from the content of a POST in either of the two encodings of HTML.
+
+    with await read_form(request, limits) as form:
+        name, picture = form.get("name"), form.file("picture")
+
+RFC 7578 §4.1 to §4.8 and §5.1 (multipart/form-data, by `wire.multipart`), WHATWG URL standard (urlencoded, by `rules.forms`), RFC 9110
+§15.5.14 (413), §15.5.16 (415). The content is read as it comes; of what passes a limit no more is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Self
+
+from netlodge.http.handlers.native import FormLimits
+from netlodge.http.handlers.spool import Spool
+from netlodge.http.message import HttpError, Request, RequestBody
+from netlodge.http.rules import forms
+from netlodge.http.wire.events import Data
+from netlodge.http.wire.multipart import (
+    EndOfPart,
+    MultipartLimits,
+    MultipartParser,
+    PartHead,
+    boundary_of,
+    parse_parameters,
+)
+
+MULTIPART: Final = "multipart/form-data"
+READ_HERE: Final = 64 << 10
+"""Octets of an urlencoded form that are decoded at once; more would hold up the event loop, and have a thread."""
+_UTF_8: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
+
+
+@dataclass(slots=True, eq=False)
+class Upload:
+    """A file of a form. Everything but its content is what the client says."""
+
+    file_name: str
+    """Without any folder, and without what could do harm where it is shown (`rules.forms.base_name`); perhaps empty. Never a path."""
+    content_type: str
+    size: int
+    """Octets."""
+    _spool: Spool
+    _offset: int
+
+    async def read(self, offset: int = 0, count: int | None = None) -> bytes:
+        """`count` octets from `offset` on, or all that follow. Only while the form is open."""
+        rest = max(0, self.size - offset)
+        return await self._spool.read(self._offset + offset, rest if count is None else min(count, rest))
+
+
+class Form:
+    """The fields of a form in order. A context manager: on leaving it the files are gone."""
+
+    __slots__ = ("_spool", "files", "values")
+
+    def __init__(self, values: list[tuple[str, str]] | None = None) -> None:
+        self.values: list[tuple[str, str]] = [] if values is None else values
+        """The fields that are no files."""
+        self.files: list[tuple[str, Upload]] = []
+        """Those that are, without those in which no file was chosen."""
+        self._spool = Spool()
+
+    def get(self, name: str, default: str = "") -> str:
+        """The value of the first field of this name."""
+        return next(self._of(name), default)
+
+    def get_all(self, name: str) -> list[str]:
+        return list(self._of(name))
+
+    def _of(self, name: str) -> Iterator[str]:
+        return (value for each, value in self.values if each == name)
+
+    def __contains__(self, name: str) -> bool:
+        return any(each == name for each, _ in self.values)
+
+    def file(self, name: str) -> Upload | None:
+        """The first file in the fields of this name."""
+        return next((upload for each, upload in self.files if each == name), None)
+
+    def close(self) -> None:
+        """Let the files go. Idempotent."""
+        self._spool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+async def read_form(request: Request, limits: FormLimits) -> Form:
+    """The form of a request: of GET and HEAD its query, of any other method its content.
+
+    Raises `HttpError`: 400 for what is no form, 413 naming `limits.form_fields`, `limits.form_field_size`, `limits.form_file_size` or
+    `limits.form_size`, 415 for another media type, content coding or charset, 500, 503 or 507 when the files cannot be kept; and what reading
+    the content raises. Then nothing is left of the files.
+    """
+    if request.method in {"GET", "HEAD"}:
+        return Form(forms.parse_query(request.query, limit=limits.fields))
+    # Without content there is nothing that would need a type.
+    content_type = request.fields.get("content-type", "" if request.body.length else forms.URLENCODED) or ""
+    kind, parameters = parse_parameters(content_type)
+    if request.fields.list_of("content-encoding") not in ([], ["identity"]):
+        raise HttpError(415, "A form is read without a Content-Encoding alone.", fields=[("accept-encoding", "identity")])
+    if kind == forms.URLENCODED:
+        # The encoding has no charset by its own rules; what some clients send is only read to refuse what would be garbled.
+        _expect_utf_8(parameters.get("charset"))
+        return Form(await _read_urlencoded(request.body, limits))
+    if kind == MULTIPART:
+        return await _read_multipart(request.body, boundary_of(content_type), limits)
+    raise HttpError(
+        415,
+        f"A form is sent as {forms.URLENCODED} or as {MULTIPART}.",
+        fields=[("accept", f"{forms.URLENCODED}, {MULTIPART}")],
+    )
+
+
+def _expect_utf_8(charset: str | None) -> None:
+    if charset is not None and charset.lower() not in _UTF_8:
+        raise HttpError(415, "The text of this form is not in UTF-8, the charset in which forms are read.")
+
+
+async def _read_urlencoded(body: RequestBody, limits: FormLimits) -> list[tuple[str, str]]:
+    if body.length is not None:
+        _expect_size(body.length, limits)
+    pieces: list[bytes] = []
+    size = 0
+    while data := await body.read():
+        size += len(data)
+        _expect_size(size, limits)
+        pieces.append(data)
+    octets = b"".join(pieces)
+    if size <= READ_HERE:
+        pairs = forms.parse_urlencoded(octets, limit=limits.fields)
+    else:
+        pairs = await asyncio.to_thread(forms.parse_urlencoded, octets, limit=limits.fields)
+    for name, value in pairs:
+        _expect_field_size(name, value, limits)
+    return pairs
+
+
+def _expect_size(size: int, limits: FormLimits) -> None:
+    if size > limits.size:
+        raise HttpError(413, f"The fields of the form have more than {limits.size} octets.", setting="limits.form_size")
+
+
+def _expect_field_size(name: str, value: str, limits: FormLimits) -> None:
+    # A character is one octet at least, and four at most: most are told without encoding them.
+    if len(value) * 4 > limits.field_size and len(value.encode()) > limits.field_size:
+        raise _field_too_large(name, limits)
+
+
+def _field_too_large(name: str, limits: FormLimits) -> HttpError:
+    return HttpError(
+        413, f"The field {name[:60]!r} has more than {limits.field_size} octets.", setting="limits.form_field_size"
+    )
+
+
+async def _read_multipart(body: RequestBody, boundary: str, limits: FormLimits) -> Form:
+    form = Form()
+    try:
+        await _MultipartReader(form, form._spool, limits).read(body, boundary)  # noqa: SLF001  it is ours
+    except BaseException:
+        form.close()
+        raise
+    return form
+
+
+class _MultipartReader:
+    """Fills a form from a body."""
+
+    def __init__(self, form: Form, spool: Spool, limits: FormLimits) -> None:
+        self._form = form
+        self._spool = spool
+        self._limits = limits
+        self._size = 0
+        """Octets of names and values, which stay in memory."""
+        self._head: PartHead | None = None
+        self._value: list[bytes] = []
+        self._value_size = 0
+        self._file_start = 0
+
+    async def read(self, body: RequestBody, boundary: str) -> None:
+        parser = MultipartParser(boundary, MultipartLimits(self._limits.fields, self._limits.field_size))
+        while True:
+            while (event := parser.next_event()) is not None:
+                if isinstance(event, PartHead):
+                    self._begin(event)
+                elif isinstance(event, Data):
+                    await self._go_on(event.data)
+                elif isinstance(event, EndOfPart):
+                    self._end()
+            data = await body.read()
+            if data:
+                parser.receive_data(data)
+            elif parser.has_ended:
+                break
+            else:
+                parser.receive_eof()
+        await self._spool.seal()
+
+    def _begin(self, head: PartHead) -> None:
+        self._head = head
+        self._value.clear()
+        self._value_size = 0
+        self._file_start = self._spool.size
+        self._count(len(head.name) + len(head.file_name or "") + len(head.content_type))
+        if head.file_name is None:
+            # RFC 7578 §4.5: a text part may name its charset.
+            _expect_utf_8(parse_parameters(head.content_type)[1].get("charset"))
+
+    async def _go_on(self, data: bytes) -> None:
+        ...

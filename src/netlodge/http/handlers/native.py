@@ -1,0 +1,52 @@
+"""Applications that are written for the lodge itself: they make a handler from what the lodge has at hand.
+
+    class Shop:
+        def make_handler(self, lodging: Lodging) -> Handler: ...
+
+    shop = Shop()
+
+A route that names such an object (`app = "shop:shop"`) is answered by its handler, within the same chain as every other: sessions,
+access control and remembered answers included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, TypeGuard, runtime_checkable
+
+from netlodge.core.contracts import Clock
+from netlodge.http.message import Handler
+from netlodge.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class FormLimits:
+    """What a form may hold: `limits.form_fields`, `limits.form_field_size` and `limits.form_file_size`, sizes in octets."""
+
+    fields: int
+    field_size: int
+    file_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lodging:
+    """What the lodge has for an application of its own, in one worker."""
+
+    database: Database
+    """Not connected to until something is asked of it."""
+    clock: Clock
+    forms: FormLimits
+
+
+@runtime_checkable
+class LodgeApplication(Protocol):
+    """An application that is a handler already. Holds no state of a worker itself: that belongs to the handlers that it makes."""
+
+    def make_handler(self, lodging: Lodging) -> Handler:
+        """The handler of one route in one worker. Called before the doors open, on the worker's loop; an exception ends the start."""
+        ...
+
+
+def is_lodge_application(candidate: object) -> TypeGuard[LodgeApplication]:
+    """True for an object, not a class, with a `make_handler`."""
+    return not isinstance(candidate, type) and isinstance(candidate, LodgeApplication)
