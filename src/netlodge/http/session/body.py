@@ -26,6 +26,10 @@ class BodySource(Protocol):
         """Nobody takes what is here: make the client wait."""
         ...
 
+    def body_taken(self, octets: int) -> None:
+        """Somebody took so much: as much again may come."""
+        ...
+
 
 class IncomingBody:
     """Implements `message.RequestBody`. The session calls `feed`, `finish` and `fail`; the handler calls `read`."""
@@ -80,6 +84,7 @@ class IncomingBody:
             if self._pieces:
                 piece = self._pieces.popleft()
                 self._octets -= len(piece)
+                self._source.body_taken(len(piece))
                 return piece
             if self._error is not None:
                 raise self._error
@@ -120,6 +125,7 @@ class IncomingBody:
     def drop(self) -> None:
         """Nobody will read what is here."""
         self._pieces.clear()
+        self._source.body_taken(self._octets)
         self._octets = 0
 
     def _wake(self) -> None:

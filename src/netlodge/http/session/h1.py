@@ -25,7 +25,7 @@ from netlodge.core.contracts import Connection
 from netlodge.core.eager import continued, start_eagerly
 from netlodge.core.errors import CutShortError
 from netlodge.core.records import HttpRecord
-from netlodge.http.message import BodyError, Fields, HttpError, MessageError, Request, Response
+from netlodge.http.message import BodyError, Fields, HttpError, MessageError, Request, Response, give_back
 from netlodge.http.session.body import NO_BODY, IncomingBody, NoBody
 from netlodge.http.session.exchange import (
     answer_of,
@@ -41,7 +41,7 @@ from netlodge.http.session.exchange import (
 )
 from netlodge.http.session.pace import Pace
 from netlodge.http.session.remembering import HttpAnswer, recalled, remember
-from netlodge.http.session.sending import Sending, give_back
+from netlodge.http.session.sending import Http1Sink, Sending
 from netlodge.http.session.service import HttpService
 from netlodge.http.wire.events import Data, EndOfMessage, InformationalHead, RequestHead, ResponseHead
 from netlodge.http.wire.framing import is_bodiless
@@ -498,6 +498,9 @@ class Http1Session:
     def body_full(self) -> None:
         self._pause_reading()
 
+    def body_taken(self, octets: int) -> None:
+        pass  # reading goes on when somebody waits for more
+
     def inform(self, status: int, fields: Fields) -> None:
         # "A server MUST NOT send a 1xx response to an HTTP/1.0 client." (RFC 9110 §15.2)
         if self._head is not None and self._head.version != "1.0" and not self._response_started:
@@ -524,7 +527,7 @@ class Http1Session:
     ) -> None:
         """One request's answer, from the handler's wait to the last octet."""
         service, connection, codec = self._service, self._connection, self._codec
-        sending = Sending(connection, codec, service.capture)
+        sending = Sending(Http1Sink(connection, codec), service.capture)
         outcome = "aborted"
         try:
             response = answer if isinstance(answer, Response) else await answer

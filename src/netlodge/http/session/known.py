@@ -48,7 +48,7 @@ class KnownRequests:
     def note(self, head: RequestHead, record: HttpRecord) -> None:
         """A request was read that nothing is wrong with, and that expects nothing. `record` is not changed afterwards."""
         raw, fields = head.raw, head.fields
-        if head.version != "1.1" or head.content_length != 0 or head.method == "CONNECT" or len(raw) > LENGTH:
+        if head.version == "1.0" or head.content_length != 0 or head.method == "CONNECT" or len(raw) > LENGTH:
             return
         # "keep-alive" says nothing of an HTTP/1.1 connection that is not so anyway.
         if fields.get("connection", "keep-alive") != "keep-alive" or not _OUT_OF_THE_ORDINARY.isdisjoint(fields.names):
@@ -108,3 +108,30 @@ class KnownAnswers:
     def forget(self) -> None:
         """Keep nothing of what left so far."""
         self._heads.clear()
+
+
+BlockParts = tuple[bytes, bytes]
+"""A field block of HTTP/2 but for its date, and the head as it is shown, but for its date."""
+
+
+class KnownBlocks:
+    """Heads of HTTP/2 by all that they depend on but for the date; bounded, and emptied when full."""
+
+    __slots__ = ("_blocks", "find")
+
+    def __init__(self) -> None:
+        self._blocks: dict[tuple[object, ...], BlockParts] = {}
+        self.find: Callable[[tuple[object, ...]], BlockParts | None] = self._blocks.get
+        """The parts of a head, if one with this key has left before."""
+
+    def keep(self, key: tuple[object, ...], parts: BlockParts) -> None:
+        """A head was encoded."""
+        if len(parts[1]) > LENGTH:
+            return
+        if len(self._blocks) >= ENTRIES:
+            self._blocks.clear()
+        self._blocks[key] = parts
+
+    def forget(self) -> None:
+        """Keep nothing of what left so far."""
+        self._blocks.clear()

@@ -5,22 +5,27 @@ from __future__ import annotations
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from netlodge.core.contracts import Clock
 from netlodge.core.recall import Recall
 from netlodge.core.records import Entry
 from netlodge.http.message import Handler, HttpError, Request, Response
 from netlodge.http.rules.dates import imf_fixdate
-from netlodge.http.session.known import KnownAnswers, KnownRequests
+from netlodge.http.session.known import KnownAnswers, KnownBlocks, KnownRequests
+from netlodge.http.wire.h2_credit import Http2Limits
+from netlodge.http.wire.hpack import TableStates, encode_stateless
 from netlodge.http.wire.limits import WireLimits
 from netlodge.http.wire.memo import HeadMemo
 
 if TYPE_CHECKING:
+    from netlodge.http.session.h2_answers import Http2Answer
     from netlodge.http.session.remembering import HttpAnswer
 
 ErrorPage = Callable[[HttpError, Request | None], Response]
 """Renders the answer to a request that failed, or (with None) to bytes that were no request."""
+TABLE_OCTETS: Final = 4 << 20
+"""What the states of the tables of all HTTP/2 connections may take (`hpack.TableStates`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +50,8 @@ class HttpService:
     """One per door and worker. `capture` is how many octets of each body the journal keeps."""
 
     __slots__ = (
-        "_date", "_date_octets", "_second", "alike", "answers", "capture", "clock", "door", "error_page", "handler", "journal", "limits", "loop", "memo", "recall", "requests",
-        "scheme", "server_field",
+        "_date", "_date_block", "_date_octets", "_second", "alike", "answers", "blocks", "capture", "clock", "door", "error_page", "handler", "journal", "limits", "loop", "memo", "http2", "recall", "recall_h2",
+        "requests", "table_states", "scheme", "server_field",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +69,8 @@ class HttpService:
         loop: AbstractEventLoop,
         server_field: str = "netlodge",
         capture: int = 4096,
+        recall_h2: Recall[bytes, Http2Answer] | None = None,
+        http2: Http2Limits | None = None,
     ) -> None:
         self.handler = handler
         self.door = door
@@ -80,9 +87,14 @@ class HttpService:
         self.capture = capture
         self.requests = KnownRequests()
         self.answers = KnownAnswers()
+        self.blocks = KnownBlocks()
+        self.recall_h2: Recall[bytes, Http2Answer] = Recall(0, clock) if recall_h2 is None else recall_h2
+        self.http2 = http2 or Http2Limits()
+        self.table_states = TableStates(TABLE_OCTETS, list_limit=self.http2.header_list_size)
         self._second = -1
         self._date = ""
         self._date_octets = b""
+        self._date_block = b""
 
     @property
     def date(self) -> str:
@@ -98,7 +110,22 @@ class HttpService:
             self._render_date()
         return self._date_octets
 
+    @property
+    def date_block(self) -> bytes:
+        """The same, as a field of HTTP/2."""
+        if self._second != self.clock.second:
+            self._render_date()
+        return self._date_block
+
+    def forget(self) -> None:
+        """Keep nothing of the heads that came and left so far."""
+        self.requests.forget()
+        self.answers.forget()
+        self.blocks.forget()
+        self.table_states.clear()
+
     def _render_date(self) -> None:
         self._second = self.clock.second
         self._date = imf_fixdate(self._second)
         self._date_octets = self._date.encode("ascii")
+        self._date_block = encode_stateless([("date", self._date)])

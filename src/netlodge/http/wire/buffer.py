@@ -93,6 +93,10 @@ class ReceiveBuffer:
             end = cr
         return self.take(end - self._start)
 
+    def peek(self, count: int) -> bytes:
+        """The next octets, at most `count`, left where they are."""
+        return bytes(self._octets[self._start : self._start + count])
+
     def rest(self) -> bytes:
         """All that is here, left where it is."""
         return bytes(self._octets[self._start :])

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from netlodge.http.wire import h2_frames as frames
+from netlodge.http.wire.events import RequestHead
 from netlodge.http.wire.framing import is_bodiless
 from netlodge.http.wire.h2_credit import Credit, Http2Limits
 from netlodge.http.wire.h2_events import (
@@ -52,7 +53,7 @@ from netlodge.http.wire.h2_frames import (
     StreamError,
     without_padding,
 )
-from netlodge.http.wire.h2_states import CLOSED, MISTAKES, RESERVED_REMOTE, TRANSITIONS, StreamStep
+from netlodge.http.wire.h2_states import CLOSED, MISTAKES, REMOTE_DONE, RESERVED_REMOTE, TRANSITIONS, StreamStep
 from netlodge.http.wire.hpack import Decoded, Field, HpackDecoder, HpackError, TableStates
 from netlodge.http.wire.render import SendError
 from netlodge.http.wire.states import Role
@@ -63,8 +64,7 @@ _PROTOCOL: Final = ErrorCode.PROTOCOL_ERROR
 
 
 class Http2Codec:
-    """One end of one connection. What is to be sent without being asked for (acknowledgements, resets, windows) gathers in `outgoing`;
-    `take_outgoing` after each `receive_data` and before each write."""
+    """One end of one connection. What is to be sent without being asked for (acknowledgements, resets, windows) gathers in `outgoing`."""
 
     def __init__(self, role: Role, limits: Http2Limits, states: TableStates) -> None:
         self._role = role
@@ -73,7 +73,9 @@ class Http2Codec:
         self._credit = Credit(limits)
         self._buffer = b""
         self._events: deque[Http2Event] = deque()
-        self._outgoing: list[bytes] = []
+        self.outgoing: list[bytes] = []
+        """What is to be sent, in order. Whoever sends puts what `send...` returned here, too: an acknowledgement of settings must not come after
+        what they allowed."""
         self._is_open = role is Role.CLIENT
         """True once the client's preface was read."""
         self._has_settings = False
@@ -136,19 +138,22 @@ class Http2Codec:
             ]
         else:
             settings.append((Setting.ENABLE_PUSH, 1 if limits.takes_pushes else 0))
-            self._outgoing.append(PREFACE)
-        self._outgoing.append(frames.settings_frame(settings))
+            self.outgoing.append(PREFACE)
+        self.outgoing.append(frames.settings_frame(settings))
         if limits.connection_window > DEFAULT_WINDOW:
-            self._outgoing.append(frames.window_update_frame(0, limits.connection_window - DEFAULT_WINDOW))
+            self.outgoing.append(frames.window_update_frame(0, limits.connection_window - DEFAULT_WINDOW))
             self.receive_window = limits.connection_window
 
     def take_outgoing(self) -> bytes:
         """What is to be sent now, once."""
-        if not self._outgoing:
-            return b""
-        octets = b"".join(self._outgoing)
-        self._outgoing.clear()
+        octets = b"".join(self.outgoing)
+        self.outgoing.clear()
         return octets
+
+    @property
+    def has_partial_block(self) -> bool:
+        """True while a field block has begun and not ended, or a frame has."""
+        return self._block is not None or bool(self._buffer)
 
     def refill_credit(self) -> None:
         """To be called about once a second: what a client may do in a second, it may do again."""
@@ -182,7 +187,7 @@ class Http2Codec:
     def _fail(self, error: Http2Error) -> None:
         self._has_failed = True
         self._buffer = b""
-        self._outgoing.append(
+        self.outgoing.append(
             frames.goaway_frame(self.last_peer_id, error.code, error.detail.encode("ascii", "replace"))
         )
         self._events.append(ConnectionFailed(error.code, error.detail))
@@ -237,7 +242,7 @@ class Http2Codec:
     def _end_stream_for(self, error: StreamError) -> None:
         """A stream error (§5.4.2): reset the stream, and go on."""
         self._credit.spend_reset("streams that had to be reset")
-        self._outgoing.append(frames.reset_frame(error.stream_id, error.code))
+        self.outgoing.append(frames.reset_frame(error.stream_id, error.code))
         stream = self.streams.get(error.stream_id)
         self._remember_reset(error.stream_id)
         if stream is not None:
@@ -351,7 +356,7 @@ class Http2Codec:
         stream.consumed += octets
         stream_window = self._limits.stream_window
         if stream.consumed * 2 >= stream_window and stream.stream_id in self.streams:
-            self._outgoing.append(frames.window_update_frame(stream.stream_id, stream.consumed))
+            self.outgoing.append(frames.window_update_frame(stream.stream_id, stream.consumed))
             stream.receive_window += stream.consumed
             stream.consumed = 0
         self._give_back(octets)
@@ -359,7 +364,7 @@ class Http2Codec:
     def _give_back(self, octets: int) -> None:
         self._consumed += octets
         if self._consumed * 2 >= self._limits.connection_window:
-            self._outgoing.append(frames.window_update_frame(0, self._consumed))
+            self.outgoing.append(frames.window_update_frame(0, self._consumed))
             self.receive_window += self._consumed
             self._consumed = 0
 
@@ -465,7 +470,7 @@ class Http2Codec:
             stream.method = "GET"
             self._events.append(RequestTooLarge(stream))
         else:
-            head, protocol = request_head(decoded.fields, ends=has_ended)
+            head, protocol = _request_of(decoded, ends=has_ended)
             stream.method = head.method
             stream.expected = head.content_length if "content-length" in head.fields else None
             self._events.append(RequestReceived(stream, head, has_ended, protocol))
@@ -544,7 +549,7 @@ class Http2Codec:
         settings = frames.parse_settings(payload)
         for key, value in settings:
             self._apply(key, value)
-        self._outgoing.append(frames.SETTINGS_ACK)
+        self.outgoing.append(frames.SETTINGS_ACK)
         self._events.append(SettingsReceived(settings))
 
     def apply_upgrade_settings(self, payload: bytes) -> bool:
@@ -629,7 +634,7 @@ class Http2Codec:
             self._events.append(PingAcknowledged(payload))
             return
         self._credit.spend(1, "PING frames")
-        self._outgoing.append(frames.ping_frame(payload, is_ack=True))
+        self.outgoing.append(frames.ping_frame(payload, is_ack=True))
 
     def _receive_goaway(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id:
@@ -702,6 +707,22 @@ class Http2Codec:
             self._take_step(stream, StreamStep.SEND_END)
         return octets
 
+    def send_remembered(self, stream: Stream, start: bytes, middle: bytes, body: bytes) -> bytes | None:
+        """A whole answer that was framed before, but for the number of the stream: `start`, the number, `middle`, and if there is a `body` the
+        number again and the body. None if it must go the long way: then nothing has happened."""
+        size = len(body)
+        if (
+            stream.state is not REMOTE_DONE
+            or self._table_update
+            or size > self.send_window
+            or size > stream.send_window
+        ):
+            return None
+        self.send_window -= size
+        self._close(stream)
+        number = stream.stream_id.to_bytes(4, "big")
+        return b"".join((start, number, middle, number, body) if body else (start, number, middle))
+
     def reset(self, stream: Stream, code: ErrorCode) -> bytes:
         """End a stream before its end (§6.4); nothing if it has ended."""
         if stream.stream_id not in self.streams:
@@ -752,6 +773,13 @@ class Http2Codec:
             block, self._table_update = self._table_update + block, b""
         payload = stream_id.to_bytes(4, "big") + block
         return promised, frames.frame(frames.PUSH_PROMISE, END_HEADERS, stream.stream_id, payload)
+
+
+def _request_of(decoded: Decoded, *, ends: bool) -> tuple[RequestHead, str | None]:
+    """The head of a request that was not read from these very fields before. Raises `MalformedError`."""
+    if decoded.head is None or decoded.head[0] is not ends:
+        decoded.head = (ends, *request_head(decoded.fields, ends=ends))
+    return decoded.head[1], decoded.head[2]
 
 
 def _priority(stream_id: int, octets: bytes) -> Priority:

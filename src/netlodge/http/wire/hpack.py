@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
 from netlodge.core.errors import NetlodgeError
+from netlodge.http.wire.events import RequestHead
 from netlodge.http.wire.huffman import HuffmanError, decode, encode, encoded_length
 
 Field = tuple[str, str]
@@ -60,14 +61,19 @@ class HpackError(NetlodgeError):
 # --- the decoder ------------------------------------------------------------------------------------------------------------------
 
 
-class Decoded(NamedTuple):
-    """What a block said, and the state of the table after it."""
+class Decoded:
+    """What a block said, and the state of the table after it. Shared by all who send the same block in the same state, and so is what is
+    made of it: `head` is that of a request, whether it had content, and the protocol of an extended CONNECT, once somebody read it so."""
 
-    fields: tuple[Field, ...]
-    """Empty if the list was larger than the decoder was told to make."""
-    size: int
-    """Of the whole list, as SETTINGS_MAX_HEADER_LIST_SIZE counts it (RFC 9113 §6.5.2)."""
-    state: TableState
+    __slots__ = ("fields", "head", "size", "state")
+
+    def __init__(self, fields: tuple[Field, ...], size: int, state: TableState) -> None:
+        self.fields = fields
+        """Empty if the list was larger than the decoder was told to make."""
+        self.size = size
+        """Of the whole list, as SETTINGS_MAX_HEADER_LIST_SIZE counts it (RFC 9113 §6.5.2)."""
+        self.state = state
+        self.head: tuple[bool, RequestHead, str | None] | None = None
 
 
 class TableState:

@@ -168,7 +168,7 @@ class MultipartParser:
         if buffer.starts_with(b"\r"):
             raise MultipartError(400, "A part of the form has no head.")
         at = buffer.find(b"\r\n\r\n")
-        if (len(buffer) if at < 0 else at) > self._limits.head_size:
+        if (len(buffer) - 3 if at < 0 else at) > self._limits.head_size:  # three octets may be of its end
             raise MultipartError(413, "The head of a field is too long.", setting="limits.form_field_size")
         if at < 0:
             return None

@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import Final
 
 _IDENTITY: Final = int.from_bytes(bytes(range(256)), "little")
-_XOR: Final = tuple((_IDENTITY ^ int.from_bytes(bytes((octet,)) * 256, "little")).to_bytes(256, "little") for octet in range(256))
+_XOR: Final = tuple(
+    (_IDENTITY ^ int.from_bytes(bytes((octet,)) * 256, "little")).to_bytes(256, "little") for octet in range(256)
+)
 """For each octet of a masking key, the translation that it means: 64 KiB in all."""
 _FEW: Final = 800
 """Octets up to which one exclusive or of two long integers is quicker than four translations (measured)."""
