@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from bench.servers import FLOOR, LODGE, LODGE_FIXED, NGINX, NGINX_CACHE, SQUID
+from bench.servers import FLOOR, LODGE, LODGE_FIXED, NGINX, NGINX_CACHE, NGINX_GZIP, NGINX_GZIP_STATIC, SQUID
 
 
 @dataclass(slots=True)
@@ -56,6 +56,9 @@ BUDGETS = (
     Budget("request head not seen before", "unseen", "cpu_us", SQUID, 1.0),
     Budget("1 MiB", "large", "cpu_us", NGINX, 2.0),
     Budget("1 MiB", "large", "cpu_us", SQUID, 0.25),
+    # What was compressed once is sent again. nginx does it each time, or is given the file ready made.
+    Budget("64 KiB of text, compressed", "compressed", "cpu_us", NGINX_GZIP, 0.1),
+    Budget("64 KiB of text, compressed", "compressed", "cpu_us", NGINX_GZIP_STATIC, 1.2),
     Budget("memory for each of 10,000 idle connections, KiB", "idle", "kib_each", "", 12.0),
     # "Slow nobody", as a number: what the busy clients lose is within what two runs differ by.
     Budget("busy clients beside 10,000 idle connections", "idle", "slowdown", "", 1.15),

@@ -6,6 +6,7 @@ time is the kernel's account of its whole process tree, and is read before and a
 
 from __future__ import annotations
 
+import gzip
 import resource
 import statistics
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from bench.servers import Server, Setting, end_line_up, start_line_up
 SMALL: Final = "/1k.txt"
 LARGE: Final = "/1m.bin"
 HUGE: Final = "/huge.bin"
+TEXT: Final = "/64k.txt"
 
 MEASURED: Final = ("cpu_us", "cpu_us_least", "requests_per_s", "p99_ms")
 
@@ -55,6 +57,10 @@ def make_site(site: Path, huge_octets: int) -> None:
     site.mkdir(parents=True)
     (site / SMALL[1:]).write_bytes(b"a" * 1024)
     (site / LARGE[1:]).write_bytes(b"a" * (1 << 20))
+    lines = (f"{number:x} is line {number} of a text, and {number * number % 9973} is in it\n" for number in range(2000))
+    text = "".join(lines)
+    (site / TEXT[1:]).write_text(text[: 64 << 10])
+    (site / f"{TEXT[1:]}.gz").write_bytes(gzip.compress(text[: 64 << 10].encode(), 6))
     with (site / HUGE[1:]).open("wb") as file:
         file.truncate(huge_octets)
     for path in (site, *site.iterdir()):
@@ -181,8 +187,20 @@ SCENARIOS: Final = (
         ("floor", "uvicorn", "granian", "hypercorn", "lodge-app"),
         drive(SMALL),
     ),
+    Scenario(
+        "login",
+        "1 KiB behind a login by Basic, 64 connections",
+        ("nginx-login", "lodge-login"),
+        drive(SMALL, script="login.lua"),
+    ),
     Scenario("unseen", "1 KiB, each request head never seen before", ALL, drive(SMALL, script="unseen.lua")),
     Scenario("large", "1 MiB, 64 connections", ALL[1:], drive(LARGE)),
+    Scenario(
+        "compressed",
+        "64 KiB of text to clients that take gzip",
+        ("nginx-gzip", "lodge"),
+        drive(TEXT, script="compressed.lua"),
+    ),
     Scenario("many", "1 KiB, 1,000 connections", ALL, drive(SMALL, connections=1000)),
     Scenario(
         "workers",

@@ -6,6 +6,8 @@ What cannot be started (not installed, not built, a mistake) is left out of the 
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import pwd
@@ -21,12 +23,15 @@ from bench.processes import ProcessTree, StartError, find, free_port, pinned
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
+NETLODGE = str(Path(sys.executable).with_name("netlodge"))
 
 FLOOR = "C loop"
 NGINX = "nginx"
 NGINX_KEPT = "nginx, open files kept"
 NGINX_BUFFERED = "nginx, files kept, log buffered"
 NGINX_CACHE = "nginx proxy_cache"
+NGINX_GZIP = "nginx gzip"
+NGINX_GZIP_STATIC = "nginx gzip_static"
 VARNISH = "Varnish hit"
 SQUID = "Squid hit"
 UVICORN = "uvicorn, bare ASGI"
@@ -36,6 +41,12 @@ LODGE = "Netlodge"
 LODGE_PARSING = "Netlodge, recall off"
 LODGE_FIXED = "Netlodge, no file"
 LODGE_APP = "Netlodge, bare ASGI"
+NGINX_LOGIN = "nginx auth_basic"
+LODGE_OPEN = "Netlodge, no login asked"
+LODGE_LOGIN = "Netlodge, login"
+
+ACCOUNT = ("bench", "correct horse")
+"""Whom `login.lua` logs in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +133,25 @@ def start_nginx(setting: Setting) -> list[Server]:
     return [Server(name, port, tree) for name, port in ports.items()]
 
 
+def start_nginx_gzip(setting: Setting) -> list[Server]:
+    ports = {name: free_port() for name in (NGINX_GZIP, NGINX_GZIP_STATIC)}
+    configuration = setting.place / "nginx-gzip.conf"
+    configuration.write_text(
+        fill_in(
+            "nginx-gzip.conf.in",
+            user="user root;" if os.geteuid() == 0 else "",
+            workers=setting.workers,
+            place=setting.place,
+            site=setting.site,
+            gzip_port=ports[NGINX_GZIP],
+            static_port=ports[NGINX_GZIP_STATIC],
+        )
+    )
+    command = [program("nginx"), "-e", str(setting.place / "nginx-gzip.error.log"), "-c", str(configuration)]
+    tree = setting.start(command, "nginx-gzip", ports[NGINX_GZIP])
+    return [Server(name, port, tree) for name, port in ports.items()]
+
+
 def start_varnish(setting: Setting) -> list[Server]:
     port = free_port()
     command = [program("varnishd"), "-F", "-a", f"127.0.0.1:{port}", "-b", f"127.0.0.1:{setting.port_of(NGINX)}"]
@@ -171,9 +201,13 @@ def start_hypercorn(setting: Setting) -> list[Server]:
     return [Server(HYPERCORN, port, setting.start(command, "hypercorn", port))]
 
 
+def data_of(setting: Setting, name: str) -> Path:
+    return setting.place / "-".join(["lodge", *name.replace(",", "").split()[1:]])
+
+
 def start_lodge(setting: Setting, name: str = LODGE, *overrides: str) -> list[Server]:
     port = free_port()
-    data = setting.place / "-".join(["lodge", *name.replace(",", "").split()[1:]])
+    data = data_of(setting, name)
     settings = {
         "data": str(data),
         "workers": setting.workers,
@@ -182,7 +216,7 @@ def start_lodge(setting: Setting, name: str = LODGE, *overrides: str) -> list[Se
         # As the others are set: what rests is kept until the benchmark lets go.
         "limits.idle_timeout": "10 min",
     }
-    command = [str(Path(sys.executable).with_name("netlodge")), "up", "--only", "web"]
+    command = [NETLODGE, "up", "--only", "web"]
     if name == LODGE_APP:
         command += ["--app", "bench.application:application"]
     elif name != LODGE_FIXED:
@@ -209,10 +243,49 @@ def start_lodge_app(setting: Setting) -> list[Server]:
     return start_lodge(setting, LODGE_APP)
 
 
+def start_nginx_login(setting: Setting) -> list[Server]:
+    """With the quickest kind of kept password that it knows and that is not in clear."""
+    port = free_port()
+    name, password = ACCOUNT
+    salt = os.urandom(8)
+    digest = hashlib.sha1(password.encode() + salt, usedforsecurity=False).digest()
+    accounts = setting.place / "nginx-login.accounts"
+    accounts.write_text(f"{name}:{{SSHA}}{base64.b64encode(digest + salt).decode()}\n")
+    accounts.chmod(0o644)
+    configuration = setting.place / "nginx-login.conf"
+    configuration.write_text(
+        fill_in(
+            "nginx-login.conf.in",
+            user="user root;" if os.geteuid() == 0 else "",
+            workers=setting.workers,
+            place=setting.place,
+            site=setting.site,
+            port=port,
+        )
+    )
+    command = [program("nginx"), "-e", str(setting.place / "nginx-login.error.log"), "-c", str(configuration)]
+    return [Server(NGINX_LOGIN, port, setting.start(command, "nginx-login", port))]
+
+
+def start_lodge_login(setting: Setting) -> list[Server]:
+    """The files behind a login, and the same files asked with the same credentials where nobody asks for any."""
+    name, password = ACCOUNT
+    site = f'[{{ access.login = true, routes = [{{ path = "/", files = "{setting.site}" }}] }}]'
+    subprocess.run(
+        [NETLODGE, "user", "add", name, "--stdin", "--data", str(data_of(setting, LODGE_LOGIN))],
+        input=password.encode(),
+        check=True,
+        capture_output=True,
+        cwd=setting.place,
+    )
+    return [*start_lodge(setting, LODGE_OPEN), *start_lodge(setting, LODGE_LOGIN, f"web.site={site}")]
+
+
 STARTERS: dict[str, Callable[[Setting], list[Server]]] = {
     # In this order: Varnish and Squid fetch from nginx.
     "floor": start_floor,
     "nginx": start_nginx,
+    "nginx-gzip": start_nginx_gzip,
     "varnish": start_varnish,
     "squid": start_squid,
     "uvicorn": start_uvicorn,
@@ -222,6 +295,8 @@ STARTERS: dict[str, Callable[[Setting], list[Server]]] = {
     "lodge-fixed": start_lodge_fixed,
     "lodge-parsing": start_lodge_parsing,
     "lodge-app": start_lodge_app,
+    "nginx-login": start_nginx_login,
+    "lodge-login": start_lodge_login,
 }
 
 

@@ -1,4 +1,4 @@
-"""What holds for every test: nothing leaves this machine."""
+"""What holds for every test: nothing leaves this machine. And what many ask for: a PostgreSQL."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from tests.guard.plugin import (
     pytest_sessionfinish,
     pytest_unconfigure,
 )
+from tests.store.postgresql import postgresql
 
 __all__ = [
+    "postgresql",
     "pytest_configure",
     "pytest_runtest_call",
     "pytest_runtest_setup",

@@ -41,9 +41,16 @@ LAYERS: Final = (
     Layer("*.wire", ("*.message", "core")),
     Layer("*.rules", ("*.message", "core")),
     Layer("*.session", ("*.wire", "*.message", "*.rules", "core")),
+    # A form is read as it comes, by a codec: its grammar is one of content, not of the connection that carries it.
+    Layer(
+        "http.handlers.forms",
+        ("http.wire.multipart", "http.wire.events", "http.handlers", "http.message", "http.rules", "store", "core"),
+    ),
     Layer("*.handlers", ("*.message", "*.rules", "store", "core")),
     Layer("*.client", ("*.wire", "*.message", "*.rules", "net", "core")),
     Layer("dashboard", ("observe", "store", "core", "http.message")),
+    # Applications that come along, written as anyone would write one for a lodge.
+    Layer("starter", ("http.message", "http.rules", "http.handlers", "store", "core")),
     Layer("plan", ("store", "http.rules", "core")),
     Layer("config", ("core",)),
     Layer("app", ("config", "core", "net", "observe", "store", "dashboard", "plan", *FAMILIES)),

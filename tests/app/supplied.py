@@ -18,11 +18,13 @@ def supplies(settings: Settings, clock: Clock | None = None, *, folder: Path | N
     """As a worker would have them. The loop is no running one."""
     loop = asyncio.new_event_loop()
     loop.close()
+    clock = clock or later()
+    database = Database(settings.database_url, connections=1, timeout=5)
     return Supplies(
         settings=settings,
-        clock=clock or later(),
+        clock=clock,
         loop=loop,
         shared=Shared(),
-        database=Database(settings.database_url, connections=1, timeout=5),
-        applications=Applications(settings, folder=folder or settings.data),
+        database=database,
+        applications=Applications(settings, folder=folder or settings.data, clock=clock, loop=loop, database=database),
     )

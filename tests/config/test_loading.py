@@ -10,7 +10,7 @@ import pytest
 
 from netlodge.config.address import Address
 from netlodge.config.errors import SettingsError
-from netlodge.config.loading import Loaded, Sources, default_site, load
+from netlodge.config.loading import Loaded, Sources, load
 from netlodge.config.settings import Route, Settings, Site
 
 Write = Callable[[str, str], Path]
@@ -32,7 +32,8 @@ def write(tmp_path: Path) -> Write:
 def test_without_a_file_everything_has_its_default(tmp_path: Path) -> None:
     loaded = load(Sources(directory=tmp_path))
     defaults = Settings(data=tmp_path / "lodge")
-    site = Site(routes=(Route(path="/", files=tmp_path / "lodge/www"),))
+    shop = Route(path="/shop/", app="netlodge.starter.shop:shop", sessions=True)
+    site = Site(routes=(Route(path="/", files=tmp_path / "lodge/www"), shop))
     expected = msgspec.structs.replace(defaults, web=msgspec.structs.replace(defaults.web, site=(site,)))
     assert loaded == Loaded(
         settings=expected, source=None, label="", base=tmp_path, doors=("web", "lines", "dashboard")
@@ -157,7 +158,6 @@ class TestFiles:
     def test_has_its_own_page_for_what_is_missing(self, tmp_path: Path, write: Write) -> None:
         page = write("public/404.html", "")
         settings = load(Sources(directory=tmp_path, files=Path("public"))).settings
-        assert settings.web.site == (default_site(tmp_path / "public"),)
         assert settings.web.site[0].error_pages == {404: page}
 
     def test_of_the_working_directory_moves_the_data_out_of_sight(self, tmp_path: Path) -> None:

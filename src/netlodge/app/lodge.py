@@ -18,6 +18,7 @@ import uvloop
 
 from netlodge.app.addresses import endpoints_of
 from netlodge.app.rooms import LodgeRooms
+from netlodge.app.secure import prepare_tls
 from netlodge.app.shared import Shared
 from netlodge.app.welcome import welcome
 from netlodge.app.worker import Worker, run_worker
@@ -62,6 +63,7 @@ class Lodge:
             for warning in loaded.warnings:
                 logger.warning("%s", warning)
         self._loaded = None  # from the second time on it is a reload
+        self._shared.tls = prepare_tls(loaded, self._shared.tls)
         self._generation += 1
         self._shared.series.lodge.generation.set(self._generation)
         return LodgePlan(loaded, self._shared)
@@ -77,6 +79,7 @@ class LodgePlan:
         self._shared = shared
         self._has_lost_workers = False
         self._addresses = endpoints_of(loaded)
+        self._tls = shared.tls
 
     @property
     def endpoints(self) -> Sequence[Endpoint]:
@@ -90,7 +93,9 @@ class LodgePlan:
     @property
     def timeouts(self) -> Timeouts:
         drain = self._settings.drain
-        return Timeouts(drain=drain.timeout, stop=drain.stop_timeout)
+        # A worker whose application is late is to say so itself.
+        start = Timeouts().start + self._settings.limits.app_start_timeout
+        return Timeouts(start=start, drain=drain.timeout, stop=drain.stop_timeout)
 
     @property
     def user(self) -> str:
@@ -112,6 +117,7 @@ class LodgePlan:
         self, slot: int, index: int, sockets: Mapping[Endpoint, list[socket.socket]], lifeline: Lifeline
     ) -> int:
         self._shared.announced = tuple(dict.fromkeys(self._addresses.values()))
+        self._shared.tls = self._tls  # this process is the worker's: the supervisor may have a later plan already
         if self._has_lost_workers:
             self._shared.series.lodge.worker_restarts.add()
         furnish = partial(LodgeRooms, self._settings, self._addresses, self._base, slot, self._shared)

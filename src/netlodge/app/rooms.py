@@ -11,6 +11,7 @@ from pathlib import Path
 
 from netlodge import __version__
 from netlodge.app.applications import Applications
+from netlodge.app.secure import SecureDoor
 from netlodge.app.shared import Shared
 from netlodge.app.supplies import Supplies
 from netlodge.app.web import web_handler
@@ -25,6 +26,7 @@ from netlodge.dashboard import page
 from netlodge.dashboard.control import Control
 from netlodge.dashboard.status import Dashboard
 from netlodge.http.handlers.error_pages import error_response
+from netlodge.http.handlers.https import TellHttps
 from netlodge.http.message import Handler
 from netlodge.http.session.h1 import Http1Session
 from netlodge.http.session.refusal import refusal_of_connection
@@ -38,6 +40,7 @@ from netlodge.net.connection import StreamConnection
 from netlodge.net.datagram import CHATTERING_PORTS, DatagramCounters, DatagramDoor
 from netlodge.net.listener import DoorCounters, DoorLimits, StreamDoor
 from netlodge.net.sockets import Endpoint, bind
+from netlodge.net.tls_service import INTERNAL_ERROR
 from netlodge.observe.access_log import AccessLog
 from netlodge.observe.journal import Observer
 from netlodge.observe.tap import Ring
@@ -105,17 +108,22 @@ class LodgeRooms:
         self._line_ports = frozenset(
             listen.address.port for listen in addresses.values() if listen.service in LINE_SERVICES
         )
+        database = Database(
+            settings.database_url,
+            connections=settings.database.connections,
+            timeout=settings.database.timeout,
+            counters=series.database,
+        )
         self._supplies = Supplies(
             settings=settings,
             clock=clock,
             loop=loop,
             shared=shared,
-            database=Database(
-                settings.database_url, connections=settings.database.connections, timeout=settings.database.timeout
-            ),
-            applications=Applications(settings, folder=base),
+            database=database,
+            applications=Applications(settings, folder=base, clock=clock, loop=loop, database=database),
         )
         self._services: list[HttpService] = []
+        self._secure: list[SecureDoor] = []
         self._samples = 0
         self._by_name: dict[tuple[str, str], Door] = {}
         self.doors: dict[Endpoint, Door] = {
@@ -145,11 +153,12 @@ class LodgeRooms:
         self._samples += 1
         for service in self._services:
             if self._samples % FORGET_SAMPLES == 0:
-                service.requests.forget()
-                service.answers.forget()
+                service.forget()
             recalled = series.recall[service.door]
             _review(service.recall, partial(recalled.sample, "octets"))
             _review(service.alike, partial(recalled.sample, "meaning"))
+        for door in self._secure:
+            door.review()
 
     def reopen_logs(self) -> None:
         if self._observer.log is not None:
@@ -175,8 +184,10 @@ class LodgeRooms:
     def _new_door(self, kind: str, service: str) -> Door:
         if service in LINE_SERVICES:
             return self._line_door(service) if kind == "stream" else self._line_datagrams(service)
-        if service in ("web", "web_tls"):
+        if service == "web":
             return self._http_door(service, self._web, server_field=self._settings.web.server_field)
+        if service == "web_tls":
+            return self._https_door(service, self._web, server_field=self._settings.web.server_field)
         return self._http_door(service, self._dashboard())
 
     @cached_property
@@ -206,14 +217,43 @@ class LodgeRooms:
         server_field: str = "netlodge",
         note: Callable[[Entry], None] | None = None,
     ) -> StreamDoor:
+        service = self._http_service(name, handler, server_field=server_field, note=note)
+        self._services.append(service)
+        return self._stream_door(
+            name, lambda connection: Http1Session(connection, service), refusal_of_connection(service)
+        )
+
+    def _https_door(self, name: str, handler: Handler, *, server_field: str) -> StreamDoor:
+        service = self._http_service(name, handler, scheme="https", server_field=server_field)
+        in_the_clear = self._http_service(name, TellHttps(), server_field=server_field, remembers=False)
+        self._services.append(service)
+        secure = SecureDoor(
+            name,
+            self._supplies,
+            lambda stream: Http1Session(stream, service),
+            in_the_clear=lambda connection: Http1Session(connection, in_the_clear),
+        )
+        self._secure.append(secure)
+        return self._stream_door(name, secure, lambda limit: INTERNAL_ERROR)
+
+    def _http_service(
+        self,
+        name: str,
+        handler: Handler,
+        *,
+        scheme: str = "http",
+        server_field: str = "netlodge",
+        note: Callable[[Entry], None] | None = None,
+        remembers: bool = True,
+    ) -> HttpService:
         settings = self._settings
         limits = settings.limits
-        octets = settings.recall.memory // 2 if settings.recall.enabled else 0
+        octets = settings.recall.memory // 2 if settings.recall.enabled and remembers else 0
         remembering = (octets, self._clock, self._shared.generations)
-        service = HttpService(
+        return HttpService(
             handler,
             door=name,
-            scheme="http",
+            scheme=scheme,
             error_page=error_response,
             limits=HttpLimits(
                 wire=WireLimits(
@@ -236,10 +276,6 @@ class LodgeRooms:
             loop=self._loop,
             server_field=server_field,
             capture=settings.taps.body_bytes,
-        )
-        self._services.append(service)
-        return self._stream_door(
-            name, lambda connection: Http1Session(connection, service), refusal_of_connection(service)
         )
 
     def _line_limits(self) -> LineLimits:

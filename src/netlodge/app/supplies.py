@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from netlodge.app.applications import Applications
 from netlodge.app.shared import Shared
 from netlodge.config.settings import Settings
 from netlodge.core.contracts import Clock
+from netlodge.http.handlers.compressor import Compressor
 from netlodge.store.database import Database
+
+if TYPE_CHECKING:
+    from netlodge.store.logins import Logins
 
 
 @dataclass(slots=True, eq=False)
@@ -24,3 +29,6 @@ class Supplies:
     """Not connected to until somebody asks for something."""
     applications: Applications
     """Those that the routes name; `app.rooms` starts them before the doors open and ends them after."""
+    logins: Logins | None = None
+    """Made by `guards.logins_of` when a route first asks for a login."""
+    compressor: Compressor = field(default_factory=Compressor)

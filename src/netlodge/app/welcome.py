@@ -23,6 +23,9 @@ _EXAMPLES = {
     "daytime": "netlodge talk {host} {port} < /dev/null",
 }
 
+LOOPBACK = ("127.0.0.1", "::1")
+"""Addresses that have a name on every machine."""
+
 
 def welcome(
     settings: Settings,
@@ -65,5 +68,13 @@ def _example(service: str, address: tuple[str, int] | str, settings: Settings) -
     if isinstance(address, str):
         return f"curl --unix-socket {address} http://localhost/"
     host, port = address[:2]
+    place = name_of("stream", address)
+    if service == "web_tls" and host in LOOPBACK and _answers_to_any(settings):
+        place = f"localhost:{port}"
     ca = _shown(settings.ca_folder / "root.pem")
-    return _EXAMPLES[service].format(address=name_of("stream", address), host=host, port=port, ca=ca)
+    return _EXAMPLES[service].format(address=place, host=host, port=port, ca=ca)
+
+
+def _answers_to_any(settings: Settings) -> bool:
+    """Whether one of the sites is for every host."""
+    return any(not site.hosts or "*" in site.hosts for site in settings.web.site)

@@ -12,11 +12,13 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from netlodge.core.clock import TICK, WorkerClock
 from netlodge.core.records import Journal
+from netlodge.net.certificates import without_names
 from netlodge.net.lifeline import Lifeline
 from netlodge.net.sockets import Endpoint
 
@@ -187,5 +189,6 @@ def run_worker(worker: Worker, make_loop: Callable[[], asyncio.AbstractEventLoop
     """Run `worker` on a new loop in this process, which was just forked."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the supervisor decides
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    sys.unraisablehook = without_names(sys.unraisablehook)
     with asyncio.Runner(loop_factory=make_loop) as runner:
         return runner.run(worker.run())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
+from netlodge.config.doors import speaks_tls
 from netlodge.config.errors import Problem, SettingsError
 from netlodge.config.loading import FILE_NAME, Loaded
 from netlodge.config.reference import starter_toml
@@ -39,8 +41,8 @@ def write(folder: Path) -> list[Path]:
 
 def prepare(loaded: Loaded) -> list[Path]:
     """Make what is missing of the data folder, before the first start: the folder itself and those for logs and the control
-    socket, each for its owner alone; the starter site, if the default site is served and not there; the starter file,
-    if there is no settings file at all.
+    socket, each for its owner alone; the local authority, if a door speaks TLS; the starter site, if the default site is served and not
+    there; the starter file, if there is no settings file at all.
 
     Returns what was made; empty on every later start. Settings that were loaded before something was made should be loaded anew.
     Started as root, it gives what it makes to the user that the workers become. Raises `SettingsError` if the disk refuses.
@@ -53,6 +55,10 @@ def prepare(loaded: Loaded) -> list[Path]:
                 made.append(_make_folder(folder))
         if loaded.source is None and not os.path.lexists(settings.data / FILE_NAME):
             made.append(_write_settings(settings.data))
+        if speaks_tls(settings, loaded.doors):
+            from netlodge.store.authority import make_root  # `netlodge init` does not wait for the library that signs
+
+            made += make_root(settings.ca_folder, time.time())
         site = settings.data / SITE
         is_served = any(route.files == site for each in settings.web.site for route in each.routes)
         if is_served and not os.path.lexists(site):

@@ -22,6 +22,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "init": ("netlodge.cli.init:command", "Write a commented settings file and a small site."),
     "check": ("netlodge.cli.check:command", "Say what is wrong in a settings file; start nothing."),
     "settings": ("netlodge.cli.settings:command", "Explain the settings: all of them, or one."),
+    "user": ("netlodge.cli.user:command", "Add, list and remove accounts; set passwords; make tokens."),
+    "ca": ("netlodge.cli.ca:command", "Show, export and install the authority that signs the lodge's certificates."),
     "reload": (
         "netlodge.cli.control:reload",
         "Have a running lodge read its settings again.",

@@ -18,6 +18,7 @@ _EPILOG: Final = """\
 Examples:
   netlodge up                                     the lodge in ./lodge, made on first start
   netlodge up --files public                      serve a folder on the web door
+  netlodge up --app shop.main:app                 serve an application, ASGI or WSGI
   netlodge up --only web --workers 2              the web alone, in two processes
   netlodge up --set web.listen=0.0.0.0:8080       let the network in
   netlodge up --set 'limits.body_size="10 MiB"'   any key, as in the file
@@ -38,6 +39,11 @@ Exit codes: 0 stopped as asked; 1 a failure while running; 2 settings, usage or 
     help="Serve this folder, in place of the sites in the settings.",
 )
 @click.option(
+    "--app",
+    metavar="MODULE:NAME",
+    help="Serve this application, in place of the sites in the settings. Modules are looked for here first.",
+)
+@click.option(
     "--only", metavar="DOORS", multiple=True, help="Start these doors alone, with commas between: web,lines,dashboard."
 )
 @click.option(
@@ -55,6 +61,7 @@ def command(
     ctx: click.Context,
     config: Path | None,
     files: Path | None,
+    app: str | None,
     only: tuple[str, ...],
     overrides: tuple[str, ...],
     workers: int | None,
@@ -68,6 +75,7 @@ def command(
     sources = Sources(
         config=config,
         files=files,
+        app=app,
         data=data,
         only=tuple(name.strip() for part in only for name in part.split(",") if name.strip()),
         overrides=overrides,

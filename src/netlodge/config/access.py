@@ -18,7 +18,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     networks: Annotated[
         tuple[str, ...],
         doc(
-            "Networks and addresses that may ask; others are answered 403. Empty: everyone.",
+            "Networks and addresses that may ask; others are answered 403. `unix:` is everyone who comes by a Unix socket. Empty: everyone.",
             example='["192.168.0.0/16", "::1"]',
         ),
     ] = ()
@@ -29,7 +29,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     users: Annotated[
         tuple[str, ...],
         doc(
-            "Accounts that may come in; others are answered 403. Empty: every account. Has no meaning without `login`.",
+            "Accounts that may come in; others are answered 403. Empty: every account. Asks for no login by itself.",
             example='["anna", "bert"]',
         ),
     ] = ()

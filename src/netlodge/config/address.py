@@ -63,6 +63,11 @@ class Address:
     def is_unix(self) -> bool:
         return bool(self.path)
 
+    @property
+    def is_of_this_machine(self) -> bool:
+        """Whether only processes of this machine can reach it."""
+        return self.is_unix or ipaddress.ip_address(self.host).is_loopback
+
     def resolved(self, base: Path) -> Self:
         """The same address with a relative socket path counted from `base`. Raises `SettingValueError` when the path is too long for
         the kernel."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import NamedTuple
 
 from netlodge.config.address import Address
@@ -45,3 +45,8 @@ def listens(settings: Settings) -> Iterator[Listen]:
             yield Listen("lines", service, ("lines", service, index), address, has_datagrams=True)
     for index, address in enumerate(settings.dashboard.listen):
         yield Listen("dashboard", "dashboard", ("dashboard", "listen", index), address, has_datagrams=False)
+
+
+def speaks_tls(settings: Settings, doors: Container[str]) -> bool:
+    """Whether one of these doors speaks TLS somewhere."""
+    return any(listen.is_tls and listen.door in doors for listen in listens(settings))

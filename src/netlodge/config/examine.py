@@ -18,6 +18,11 @@ from urllib.parse import unquote_to_bytes
 from netlodge.config.address import Address
 from netlodge.config.doors import listens
 from netlodge.config.errors import KeyPath, dotted
+from netlodge.config.examine_access import examine_access
+from netlodge.config.examine_apps import examine_apps
+from netlodge.config.examine_database import examine_database
+from netlodge.config.examine_content import examine_content
+from netlodge.config.examine_tls import examine_tls
 from netlodge.config.settings import Route, Settings, Site
 
 Finding = tuple[KeyPath, object, str]
@@ -52,7 +57,7 @@ _SESSION_FIELDS: Final = frozenset(
 
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
 _BODILESS: Final = (204, 205, 304)
-ERROR_PAGE_STATUSES: Final = frozenset({400, 403, 404, 405, 412, 416, 500, 501, 503})
+ERROR_PAGE_STATUSES: Final = frozenset({400, 401, 403, 404, 405, 409, 412, 415, 416, 429, 500, 501, 503, 507})
 """The errors that a site can raise, with its page for them. Others end the connection or are told before a site is chosen."""
 _KEYS_OF_FILES: Final = (
     "index", "listing", "fallback", "hidden", "uploads", "variants", "language", "precompressed",
@@ -72,6 +77,11 @@ def examine(settings: Settings, name: Callable[[KeyPath], str] = dotted) -> Iter
     seen_hosts: dict[str, KeyPath] = {}
     for index, site in enumerate(settings.web.site):
         yield from _examine_site(site, ("web", "site", index), seen_hosts, settings.data, name)
+    yield from examine_access(settings)
+    yield from examine_apps(settings)
+    yield from examine_database(settings)
+    yield from examine_content(settings)
+    yield from examine_tls(settings)
     if settings.limits.request_line_size > settings.limits.head_size:
         yield (
             ("limits", "request_line_size"),

@@ -203,6 +203,24 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             precedent="asyncio 60 s; HAProxy by `timeout client`; Go 10 s.",
         ),
     ] = Duration.parse("10 s")
+    certificates: Annotated[
+        int,
+        doc(
+            "Most certificates of the local authority that are kept, for as many names: in its folder, and in the memory of each worker.",
+            least=1,
+            most=100_000,
+            precedent="HAProxy `tune.ssl.ssl-ctx-cache-size` 1000.",
+        ),
+    ] = 500
+    certificate_rate: Annotated[
+        int,
+        doc(
+            "Certificates that each worker signs in a minute for names that the settings do not name. Past it a handshake for a new name "
+            "is refused.",
+            least=1,
+            most=100_000,
+        ),
+    ] = 60
     app_threads: Annotated[
         int,
         doc(
@@ -212,6 +230,24 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             precedent="Gunicorn `threads` 1; Waitress 4; Starlette 40.",
         ),
     ] = 16
+    app_queue: Annotated[
+        int,
+        doc(
+            "Requests that may wait in each worker for a thread of `limits.app_threads`. Past it the answer is 503.",
+            least=0,
+            most=1_000_000,
+            precedent="Waitress `backlog` 1024 and Gunicorn `backlog` 2048, in the system's queue of connections.",
+        ),
+    ] = 256
+    app_grace: Annotated[
+        Duration,
+        doc(
+            "How long an ASGI application may go on with a request whose client went away, until it is cancelled.",
+            least=0,
+            most=_DAY,
+            precedent="Hypercorn and Daphne cancel at once; Uvicorn never does.",
+        ),
+    ] = Duration.parse("30 s")
     app_start_timeout: Annotated[
         Duration,
         doc(
@@ -266,6 +302,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             precedent="PHP `upload_max_filesize` 2 MiB.",
         ),
     ] = Size.parse("16 MiB")
+    form_size: Annotated[
+        Size,
+        doc(
+            "Most octets of all fields of a form that are no files, names included: they are kept in memory. Past it the answer is 413.",
+            least=64,
+            most=1024 * _MIB,
+            precedent="Django `DATA_UPLOAD_MAX_MEMORY_SIZE` 2.5 MiB; PHP `post_max_size` 8 MiB, with files.",
+        ),
+    ] = Size.parse("4 MiB")
     login_failures: Annotated[
         int,
         doc(
@@ -284,6 +329,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             precedent="Fail2ban `findtime` 10 min for 5.",
         ),
     ] = Duration.parse("30 s")
+    login_queue: Annotated[
+        int,
+        doc(
+            "Logins that may wait in each worker until their password is verified; past it the answer is 503.",
+            least=1,
+            most=100_000,
+            precedent="A password takes about 50 ms, and two are verified at once.",
+        ),
+    ] = 100
     variant_count: Annotated[
         int,
         doc("Most variants of one file that are looked at.", least=1, most=10_000, precedent="Apache none."),

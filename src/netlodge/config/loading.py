@@ -1,6 +1,6 @@
 """Makes the settings of a lodge from a file and what the command line adds, or says everything that is wrong with them.
 
-The order, weakest first: defaults, the file, the quick forms (`--files`, `--data`, `--workers`), `--set`. `load` reads the file system
+The order, weakest first: defaults, the file, the quick forms (`--files`, `--app`, `--data`, `--workers`), `--set`. `load` reads the file system
 and the working directory it is given, nothing else; calling it again with the same `Sources` is how a reload reads changed settings.
 """
 
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import re
+import time
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,11 +22,17 @@ from netlodge.config.build import SettingsBuilder, nearest
 from netlodge.config.doors import DOORS, listens
 from netlodge.config.errors import KeyPath, Problem, SettingsError, dotted
 from netlodge.config.examine import ERROR_PAGE_STATUSES, examine, shows
+from netlodge.config.examine_access import warn_of_access
+from netlodge.config.examine_apps import complaint_about_app
+from netlodge.config.examine_tls import warn_of_tls
+from netlodge.config.examine_uploads import examine_uploads, warn_of_uploads
 from netlodge.config.locate import key_lines
 from netlodge.config.schema import entries, is_list
 from netlodge.config.settings import Route, Settings, Site
 
 FILE_NAME: Final = "netlodge.toml"
+SHOP: Final = "netlodge.starter.shop:shop"
+"""The application of the starter site (docs/shop.md)."""
 _DEFAULT_DATA: Final = "lodge"
 _HIDDEN_DATA: Final = ".lodge"
 _FILE_SIZE_LIMIT: Final = 16 * 1024 * 1024
@@ -44,6 +52,8 @@ class Sources:
     """The data folder, in place of the key `data`."""
     files: Path | None = None
     """A folder that is served as the only site."""
+    app: str | None = None
+    """An application, as `module:name`, that is the only site; its modules are looked for in `directory` first."""
     only: tuple[str, ...] = ()
     """The doors to start; empty: all that have an address."""
     overrides: tuple[str, ...] = ()
@@ -79,9 +89,10 @@ def load(sources: Sources) -> Loaded:
 
 
 def default_site(folder: Path) -> Site:
-    """One site for every host: the files of `folder`, and its `404.html`, if there is one, for what it has not."""
+    """One site for every host: the files of `folder`, its `404.html`, if there is one, for what it has not, and the shop that comes along."""
     page = folder / "404.html"
-    return Site(routes=(Route(path="/", files=folder),), error_pages={404: page} if page.is_file() else {})
+    shop = Route(path="/shop/", app=SHOP, sessions=True)
+    return Site(routes=(Route(path="/", files=folder), shop), error_pages={404: page} if page.is_file() else {})
 
 
 class _Reader:
@@ -104,7 +115,11 @@ class _Reader:
             self._apply_override(tree, override)
         builder = SettingsBuilder(self._base, self._locate)
         settings = builder.build(tree)
-        for path, value, complaint in examine(settings, lambda path: dotted(builder.as_written(path))):
+        findings = chain(
+            examine(settings, lambda path: dotted(builder.as_written(path))),
+            examine_uploads(settings, self._base, self._source),
+        )
+        for path, value, complaint in findings:
             builder.complain(builder.as_written(path), value, complaint)
         self._problems += builder.problems
         doors = self._choose_doors(settings)
@@ -189,6 +204,8 @@ class _Reader:
             self._put(tree, ("data",), str(sources.directory / sources.data), "--data")
         if sources.workers is not None:
             self._put(tree, ("workers",), sources.workers, "--workers")
+        if sources.app is not None:
+            self._apply_app(tree, sources.app)
         if sources.files is None:
             return
         folder = Path(os.path.abspath(sources.directory / sources.files))
@@ -204,6 +221,16 @@ class _Reader:
         self._put(tree, ("web", "site"), [site], "--files")
         if self._source is None and self._needs_hidden_data():
             self._put(tree, ("data",), str(sources.directory / _HIDDEN_DATA), "--files")
+
+    def _apply_app(self, tree: dict[str, Any], app: str) -> None:
+        if self._sources.files is not None:
+            self._problems.append(Problem("--app", "", app, "cannot go with --files: both are the only site"))
+        elif complaint := complaint_about_app(app):
+            self._problems.append(Problem("--app", "", app, complaint))
+        else:
+            folder = str(self._sources.directory)
+            site = {"routes": [{"path": "/", "app": app, "app_folder": folder}]}
+            self._put(tree, ("web", "site"), [site], "--app")
 
     def _apply_override(self, tree: dict[str, Any], override: str) -> None:
         key, equals, text = override.partition("=")
@@ -255,6 +282,9 @@ class _Reader:
         return doors
 
     def _warnings(self, settings: Settings) -> Iterable[str]:
+        yield from warn_of_access(settings)
+        yield from warn_of_uploads(settings)
+        yield from warn_of_tls(settings, time.time())
         for index, site in enumerate(settings.web.site):
             for status in site.error_pages:
                 if status not in ERROR_PAGE_STATUSES:

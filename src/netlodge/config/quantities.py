@@ -172,9 +172,9 @@ class Frequency(float):
 
     def __str__(self) -> str:
         for unit, seconds in _PER.items():
-            if (count := round(self * seconds, 6)) % 1 == 0:
+            if (count := round(self * seconds, 6)) % 1 == 0 and bool(count) == bool(self):
                 return f"{count:.0f}/{unit}"
-        return f"{round(self, 6)}/s"
+        return f"{round(self, 6)}/s" if self >= 0.001 else f"{self * 3600:.6f}".rstrip("0") + "/h"
 
     def __repr__(self) -> str:
         return f"Frequency.parse({str(self)!r})"

@@ -49,10 +49,14 @@ _STARTER_HEAD: Final = """\
 
 _STARTER_SITES: Final = """\
 # Sites: the one whose hosts fit best answers, and in it the route with the longest path. Without any, the folder "www"
-# in the data folder is served to every host. This one is an example:
+# in the data folder is served to every host, and the shop that comes along at /shop/. This one is an example:
 #[[web.site]]
 #hosts = ["www.example.org", "*.example.net"]
-#routes = [{ path = "/", files = "www" }, { path = "/old/", redirect = "/", status = 308 }]
+#routes = [
+#{ path = "/", files = "www" },
+#{ path = "/old/", redirect = "/", status = 308 },
+#{ path = "/shop/", app = "netlodge.starter.shop:shop", sessions = true },
+#]
 #fields = [{ path = "*.css", cache_control = "max-age=3600" }]
 #error_pages = { 404 = "www/404.html" }
 #

@@ -30,9 +30,17 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     app: Annotated[
         str | None,
         doc(
-            "Application that answers, as `module:name`: ASGI or WSGI. Modules are looked for beside the settings file first. "
-            "The route's path is its `root_path` (ASGI) or `SCRIPT_NAME` (WSGI).",
+            "Application that answers, as `module:name`: ASGI, WSGI, or one written for the lodge. `module:make()` is what a function "
+            "makes. The route's path is its `root_path` (ASGI) or `SCRIPT_NAME` (WSGI).",
             example='"shop.main:app"',
+        ),
+    ] = None
+    app_folder: Annotated[
+        Path | None,
+        doc(
+            "Folder in which the module of the `app`, and what it imports, is looked for first. Without it: the settings file's.",
+            precedent="Uvicorn `--app-dir` and Gunicorn `--chdir`: the working directory.",
+            example='"src"',
         ),
     ] = None
     interface: Annotated[
@@ -85,7 +93,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     uploads: Annotated[
         Literal["off", "login", "anyone"],
         doc(
-            "Whether PUT and DELETE change the `files`. `login` asks for an account; `anyone` lets everybody who may read also write.",
+            "Whether PUT and DELETE change the `files`. `login` asks for an account for that, one of `access.users` if there are any; `anyone` "
+            "lets everybody who may read also write.",
             precedent="nginx `dav_methods` off.",
         ),
     ] = "off"
@@ -166,7 +175,7 @@ class PathFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 class Site(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One site. An exact host goes before a wildcard, a longer wildcard before a shorter one. A host that no site names is answered
-    421. Without any site, the folder `www` in `data` is served to every host."""
+    421. Without any site, the folder `www` in `data` is served to every host, and a small shop at `/shop/`."""
 
     hosts: Annotated[
         tuple[str, ...],
@@ -196,8 +205,8 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     error_pages: Annotated[
         dict[int, Path],
         doc(
-            "Files that are the body of error answers, by status: 400, 403, 404, 405, 412, 416, 500, 501 or 503. Errors that end the "
-            "connection, or that are told before the site is known (408, 413, 414, 417, 421, 431, 505, and 400 or 501 for what is no "
+            "Files that are the body of error answers, by status. "
+            "It is one of 400, 401, 403, 404, 405, 409, 412, 415, 416, 429, 500, 501, 503 and 507. Errors that end the connection, or that are told before the site is known (408, 413, 414, 417, 421, 431, 505, and 400 or 501 for what is no "
             "request), have the built-in text; so has what a `respond` says its own. A page has at most 1 MiB.",
             example='{ 404 = "www/404.html" }',
         ),

@@ -16,9 +16,7 @@ NAME_LENGTH: Final = 64
 _LETTERS_AND_DIGITS: Final = frozenset({"Ll", "Lm", "Lo", "Lt", "Lu", "Mc", "Mn", "Nd"})
 """General categories (Unicode Standard §4.5), combining marks among them."""
 _MARKS: Final = frozenset("._-+@")
-_GRAMMAR: Final = (
-    "A name has letters and digits of any alphabet, and `.`, `_`, `-`, `+`, `@` after the first of them; at most 64 characters."
-)
+_GRAMMAR: Final = "A name has letters and digits of any alphabet, and `.`, `_`, `-`, `+`, `@` after the first of them; at most 64 characters."
 
 
 class AccountNameError(NetlodgeError):

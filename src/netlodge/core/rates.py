@@ -86,13 +86,10 @@ class RateTable:
         wait = due - rate.tolerance - now
         if wait > GRACE:
             return wait
-        due = (due if due > now else now) + rate.interval
-        if times[first] < due:
-            times[first] = due
-        if times[second] < due:
-            times[second] = due
-        if times[third] < due:
-            times[third] = due
+        due = max(due, now) + rate.interval
+        for place in places:
+            if times[place] < due:  # noqa: PLR1730  what does not change is not written: another worker may be writing it
+                times[place] = due
         return 0.0
 
 

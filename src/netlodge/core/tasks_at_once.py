@@ -20,31 +20,49 @@ from sys import getrefcount
 from typing import Any, Self, cast
 from weakref import getweakrefcount
 
-Work = Coroutine[Any, Any, None]
+Work = Coroutine[Any, Any, object]
+Ended = Callable[[BaseException | None], None]
+"""Told of the end of a coroutine that had to wait: what it raised, if it did."""
 
 
 class _Steps(Coroutine[Any, Any, None]):
     """What a task in waiting runs: nothing, until it is given a coroutine that already waits for something."""
 
-    __slots__ = ("_context", "_has_taken_over", "_loop", "_parking", "_waits_for", "_work")
+    __slots__ = (
+        "_context",
+        "_ended",
+        "_has_taken_over",
+        "_is_awake",
+        "_loop",
+        "_parking",
+        "_waits_for",
+        "_work",
+        "is_marked",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._parking: asyncio.Future[None] | None = None
         self._work: Work | None = None
         self._context: Context | None = None
+        self._ended: Ended | None = None
         self._waits_for: Any = None
         self._has_taken_over = False
+        self._is_awake = False
+        self.is_marked = False
+        """True once something was done to the task."""
 
-    def take(self, work: Work, context: Context, waits_for: Any) -> None:
+    def take(self, work: Work, context: Context, waits_for: Any, ended: Ended | None) -> None:
         """From the next turn of the loop on: go on with `work`."""
         self._work = work
         self._context = context
+        self._ended = ended
         self._waits_for = waits_for
         self.wake()
 
     def wake(self) -> None:
         """Go on; without work that is to end."""
+        self._is_awake = True
         if self._parking is not None and not self._parking.done():
             self._parking.set_result(None)
 
@@ -52,7 +70,7 @@ class _Steps(Coroutine[Any, Any, None]):
         if self._has_taken_over:
             return self._run(cast(Work, self._work).send, value)
         if self._work is None:
-            if self._parking is not None:
+            if self._is_awake:
                 raise StopIteration
             self._parking = self._loop.create_future()
             return next(iter(self._parking))  # as `await` does
@@ -62,16 +80,16 @@ class _Steps(Coroutine[Any, Any, None]):
             return self._run(self._work.send, None)
         return waits_for
 
-    def throw(self, *error: Any) -> Any:
+    def throw(self, error: Any, _value: Any = None, _trace: Any = None, /) -> Any:
         if self._work is None:
-            raise error[0]
+            raise error
         if not self._has_taken_over:
             # Cancelled while it ran, or since. A task cancels what it waits for, and only if that will not be cancelled itself.
             self._has_taken_over = True
             waits_for, self._waits_for = self._waits_for, None
-            if isinstance(error[0], asyncio.CancelledError) and waits_for is not None and waits_for.cancel():
+            if isinstance(error, asyncio.CancelledError) and waits_for is not None and waits_for.cancel():
                 return waits_for
-        return self._run(self._work.throw, *error)
+        return self._run(self._work.throw, error)
 
     def close(self) -> None:
         if self._work is not None:
@@ -80,8 +98,20 @@ class _Steps(Coroutine[Any, Any, None]):
     def __await__(self) -> Generator[Any, Any, None]:
         raise TypeError("a task in waiting is not awaited by its coroutine")
 
-    def _run(self, step: Callable[..., Any], *arguments: Any) -> Any:
-        return cast(Context, self._context).run(step, *arguments)
+    def _run(self, step: Callable[..., Any], argument: Any) -> Any:
+        try:
+            return cast(Context, self._context).run(step, argument)
+        except StopIteration:
+            if self._ended is not None:
+                self._ended(None)
+            raise
+        except (GeneratorExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            if self._ended is None:
+                raise
+            self._ended(error)
+            raise StopIteration from None
 
     # What shows where a task stands (`asyncio.Task.print_stack`, `inspect.getcoroutinestate`) asks its coroutine.
 
@@ -107,30 +137,27 @@ class _Steps(Coroutine[Any, Any, None]):
 
 
 class _TaskInWaiting(asyncio.Task[None]):
-    """A task that notices when something is done to it that would still show on whoever uses it next."""
+    """Has it noted with its steps when something is done to it that would still show on whoever uses it next."""
 
-    __slots__ = ("is_marked",)
+    __slots__ = ()
 
-    is_marked: bool
-
-    def __init__(self, steps: _Steps, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(steps, loop=loop)
-        super().__setattr__("is_marked", False)
+    def _mark(self) -> None:
+        cast(_Steps, self.get_coro()).is_marked = True
 
     def __setattr__(self, name: str, value: object) -> None:
-        super().__setattr__("is_marked", True)
+        self._mark()
         super().__setattr__(name, value)
 
     def cancel(self, msg: Any | None = None) -> bool:
-        self.is_marked = True
+        self._mark()
         return super().cancel(msg)
 
     def add_done_callback(self, callback: Callable[[Self], object], /, *, context: Context | None = None) -> None:
-        self.is_marked = True
+        self._mark()
         super().add_done_callback(callback, context=context)
 
     def set_name(self, value: object, /) -> None:
-        self.is_marked = True
+        self._mark()
         super().set_name(value)
 
 
@@ -144,16 +171,16 @@ class TasksAtOnce:
         self._task: _TaskInWaiting | None = None
         self._steps = _Steps(loop)
 
-    def start(self, work: Work) -> asyncio.Task[None] | None:
+    def start(self, work: Work, ended: Ended | None = None) -> asyncio.Task[None] | None:
         """Run `work` until it ends or first waits, in a copy of the context. Called on the running loop, from within a task or none.
 
-        Returns None if it ended (an exception is raised here), else the task that goes on with it. The loop holds its tasks weakly:
-        keep it.
+        Returns None if it ended (an exception is raised here), else the task that goes on with it. The loop holds its tasks weakly: keep
+        it. Such a task calls `ended` at the end of `work`, and then has no exception of its own.
         """
         loop, task, steps = self._loop, self._task, self._steps
-        if task is None or task.is_marked:
+        if task is None or steps.is_marked:
             steps = _Steps(loop)
-            task = _TaskInWaiting(steps, loop)
+            task = _TaskInWaiting(steps, loop=loop)
         self._task = None  # whoever is started meanwhile has another
         context = copy_context()
         known_by = getrefcount(task) + getweakrefcount(task)
@@ -173,9 +200,9 @@ class TasksAtOnce:
             if outer is not None:
                 _enter_task(loop, outer)
         if waits_for is not steps:
-            steps.take(work, context, waits_for)
+            steps.take(work, context, waits_for, ended)
             return task
-        if task.is_marked or getrefcount(task) + getweakrefcount(task) != known_by:
+        if steps.is_marked or getrefcount(task) + getweakrefcount(task) != known_by:
             steps.wake()  # somebody knows it, and is to see it end
         else:
             self._task, self._steps = task, steps

@@ -8,11 +8,12 @@ nothing is lost and nothing needs guessing. Whoever knows better (a path in UTF-
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, KeysView
 from dataclasses import dataclass, field
 from enum import Enum
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from netlodge.core.contracts import Connection, Peer, Session
 from netlodge.core.errors import NetlodgeError
@@ -152,7 +153,11 @@ class Fields:
             del self._index[name]
 
     def copy(self) -> Fields:
-        return Fields(self._pairs)
+        fields = Fields.__new__(Fields)
+        fields._pairs = self._pairs.copy()
+        fields._index = self._index.copy()
+        fields._octets = None
+        return fields
 
     def list_of(self, name: str) -> list[str]:
         """The members of a comma-separated list (RFC 9110 §5.6.1) without quoted commas: tokens, stripped, lower-cased,
@@ -294,6 +299,15 @@ class FileBody:
 
 Body = bytes | FileBody | Chunks
 
+
+async def give_back(body: Body) -> None:
+    """Close what a body holds. Once for each response: by the session, or by the handler that sends another in its place."""
+    if isinstance(body, FileBody):
+        os.close(body.descriptor)
+    elif hasattr(body, "aclose"):
+        await body.aclose()
+
+
 Takeover = Callable[[Connection, bytes], Session]
 """Given the connection and the bytes already received after the request, makes the session that owns the stream from here on
 (RFC 9110 §7.8)."""
@@ -355,6 +369,37 @@ class Response:
     remember: Remember | None = None
     takeover: Takeover | None = None
     """With status 101 (or 2xx to CONNECT): what happens on the stream after the head."""
+
+
+class WebSocketEnd(NamedTuple):
+    """How a WebSocket ended (RFC 6455 §7.1.5, §7.1.6): the status code and the reason of the Close that ended it; 1005 if that had no
+    code, 1006 if there was none."""
+
+    code: int
+    reason: str = ""
+
+
+class WebSocketChannel(Session, Protocol):
+    """A WebSocket as the handler that accepted it sees it, whatever bears it (HTTP/1.1 today; RFC 8441 has a stream of HTTP/2). It is also
+    the session of its stream, so that a `Takeover` can return it. Pings, fragments and compression are the bearer's."""
+
+    when_lost: Callable[[], None] | None
+    """Called once, when the stream is gone."""
+
+    async def receive(self) -> str | bytes | WebSocketEnd:
+        """The next message, text or binary; after the last one, and ever after, how it ended. One reader at a time. Backpressure: what is not
+        received is not taken from the client beyond a small buffer."""
+        ...
+
+    async def send(self, message: str | bytes) -> None:
+        """Send a message after those that were sent before; return when the client's side can take more. May be called by several tasks.
+        Raises `ConnectionResetError` when it has ended or is ending, `ValueError` for text that UTF-8 cannot say."""
+        ...
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Begin the closing handshake: messages that are not yet received are dropped, `receive` tells when it is over. A reason is cut to the 123
+        octets that fit. Does nothing if it has ended or is ending. Raises `ValueError` for a code that may not be sent."""
+        ...
 
 
 class Handler(Protocol):

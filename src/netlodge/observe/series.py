@@ -11,7 +11,7 @@ import os
 import platform
 import time
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from netlodge.core.records import HttpRecord, LineRecord, Record
 from netlodge.observe.metrics import Counter, Registry
@@ -211,6 +211,58 @@ class ConnectionSeries:
         return self._refused.get(limit) or self._refused[OTHER]
 
 
+class DatabaseSeries:
+    """What is asked of the database, for `store` to count."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.works = registry.counter(
+            "netlodge_database_works_total", "Pieces of work that the database did, or that failed by their own fault."
+        )
+        self.commits = registry.counter(
+            "netlodge_database_commits_total", "Transactions committed. Work that comes at once may share one."
+        )
+        self.failures = registry.counter(
+            "netlodge_database_failures_total", "Pieces of work that the database was not available for."
+        )
+        self.seconds = registry.histogram(
+            "netlodge_database_work_duration_seconds", "From asking the database to its answer.", DURATION_BOUNDS
+        )
+
+
+class TlsSeries:
+    """The handshakes of one door that speaks TLS, for `net` to count. `versions` and `failures` are its words."""
+
+    def __init__(self, registry: Registry, door: str, *, versions: Iterable[str], failures: Iterable[str]) -> None:
+        self._handshakes = {
+            (version, is_resumed): registry.counter(
+                "netlodge_tls_handshakes_total",
+                "TLS handshakes that were completed, by version, and whether an earlier session was resumed.",
+                door=door,
+                version=version,
+                resumed="yes" if is_resumed else "no",
+            )
+            for version in (*versions, OTHER)
+            for is_resumed in (False, True)
+        }
+        self._failures = {
+            failure: registry.counter(
+                "netlodge_tls_failures_total", "Connections that came to no TLS, by reason.", door=door, reason=failure
+            )
+            for failure in (*failures, OTHER)
+        }
+        self.truncated = registry.counter(
+            "netlodge_tls_truncated_total", "TLS connections whose peer left without saying that it did.", door=door
+        )
+
+    def handshakes(self, version: str, is_resumed: bool) -> Counter:
+        """The counter for handshakes of this version."""
+        return self._handshakes.get((version, is_resumed)) or self._handshakes[OTHER, is_resumed]
+
+    def failures(self, failure: str) -> Counter:
+        """The counter for connections that failed for this reason."""
+        return self._failures.get(failure) or self._failures[OTHER]
+
+
 class DatagramSeries:
     """The datagrams of one door, for `net` to count."""
 
@@ -301,6 +353,40 @@ class RecallSeries:
         octets_now.set(octets)
         dropped_ever.add(dropped - dropped_before)
         evicted_ever.add(evicted - evicted_before)
+
+
+class LoginSeries(NamedTuple):
+    """How logins went that were not remembered from a moment ago."""
+
+    verified: Counter
+    failed: Counter
+    paused: Counter
+    crowded: Counter
+
+
+class AccessSeries:
+    """Who came in, and who did not."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.logins = LoginSeries(
+            *(
+                registry.counter(
+                    "netlodge_logins_total",
+                    "Logins that were looked at, by how they went: verified, failed, paused (limits.login_failures) or "
+                    "crowded (limits.login_queue).",
+                    result=result,
+                )
+                for result in LoginSeries._fields
+            )
+        )
+        self.network_refused = self._refused(registry, "networks")
+        self.rate_refused = self._refused(registry, "rate")
+
+    @staticmethod
+    def _refused(registry: Registry, by: str) -> Counter:
+        return registry.counter(
+            "netlodge_access_refused_total", "Requests refused by access.networks (403) or access.rate (429).", by=by
+        )
 
 
 class LodgeSeries:

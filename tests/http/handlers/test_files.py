@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from netlodge.core.clock import FakeClock
+from netlodge.http.handlers import files as files_module
 from netlodge.http.handlers import root as root_module
 from netlodge.http.handlers.files import Files, FilesSettings
 from netlodge.http.message import FileBody
@@ -63,6 +64,14 @@ def test_a_candidate_for_the_index_that_is_no_file_is_passed_over(www: Path) -> 
     (www / "sub" / "first.html").write_text("<p>first")
     assert not holds(response)
     assert content(get(handler, "/sub/")) == b"<p>first"
+
+
+def test_a_candidate_for_the_index_that_has_just_gone_is_passed_over(
+    www: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files_module, "is_no_file", lambda path: False)  # it was there a moment ago
+    handler = files(www, index=("first.html", "index.html"))
+    assert content(get(handler, "/")) == b"<p>home"
 
 
 def test_a_directory_whose_only_index_is_a_directory_is_listed(www: Path) -> None:

@@ -66,3 +66,10 @@ def test_no_extension_stands_twice_in_the_table() -> None:
 def test_every_type_is_a_media_type() -> None:
     for kind in _BY_TYPE:
         assert re.fullmatch(r"(application|audio|font|image|text|video)/[a-z0-9][a-z0-9.+-]*", kind)
+
+
+def test_one_extension_is_looked_up_by_itself() -> None:
+    types = MediaTypes({".gmi": "text/gemini"})
+    assert types.of_extension("gmi") == "text/gemini; charset=utf-8"
+    assert types.of_extension("html") == "text/html; charset=utf-8"
+    assert types.of_extension("nothing") is None

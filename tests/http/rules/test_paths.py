@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from netlodge.http.message import HttpError
 from netlodge.http.rules.paths import (
+    UNFINISHED,
     FilePath,
     encode_path,
     encode_segment,
@@ -97,6 +98,13 @@ def test_hidden_names_are_served_where_that_is_wanted_and_dot_segments_never() -
     assert file_path("/.git/config", may_hide=True).segments == (".git", "config")
     with pytest.raises(HttpError):
         file_path("/../x", may_hide=True)
+
+
+@pytest.mark.parametrize("may_hide", [True, False])
+def test_names_of_unfinished_files_are_never_served(may_hide: bool) -> None:
+    with pytest.raises(HttpError) as refused:
+        file_path(f"/a/{UNFINISHED}x", may_hide=may_hide)
+    assert refused.value.status == 404
 
 
 @given(st.text(st.sampled_from("/.%25ef0cAa\\\0é\xff"), max_size=24))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from netlodge.http.message import Fields, Handler, HttpError, Request, Response
+from netlodge.http.rules.cache_control import is_private
 from netlodge.http.rules.negotiation import merge_vary
 from netlodge.http.rules.paths import normal_form
 from netlodge.http.rules.patterns import PathPattern
@@ -27,7 +28,8 @@ class FieldRule:
     A value of `fields` replaces lines of the same name that the handler below set, only `vary` is added to them; an empty value takes
     them away. They go into every answer, errors too: a browser that is told to use TLS alone, or to sniff no types, is to hear it from
     a 404 as well. `cache_control` is for what was asked for, so it stays out of answers of status 400 and above, unless
-    `caches_errors`: then it is for every status that the handler below returns, though never for an error that is raised.
+    `caches_errors`: then it is for every status that the handler below returns, though never for an error that is raised. An answer
+    that is one visitor's alone, by a cookie, keeps its own.
     """
 
     pattern: PathPattern
@@ -63,9 +65,14 @@ class FieldRules:
         for rule in self._rules:
             if rule.pattern.matches(path):
                 _set_all(response.fields, rule.fields)
-                if rule.cache_control and (response.status < 400 or rule.caches_errors):
+                if rule.cache_control and (response.status < 400 or rule.caches_errors) and not _is_personal(response):
                     response.fields.set("cache-control", rule.cache_control)
         return response
+
+
+def _is_personal(response: Response) -> bool:
+    """Whether the handler below made the answer for the visitor that a cookie tells of: to nobody else may a cache show it."""
+    return "cookie" in response.fields.list_of("vary") and is_private(response.fields.get("cache-control"))
 
 
 def _set_all(fields: Fields, wanted: Mapping[str, str]) -> None:

@@ -17,7 +17,7 @@ from netlodge.http.rules.conditional import Outcome
 from netlodge.http.rules.dates import imf_fixdate
 from netlodge.http.rules.ranges import Span
 
-_IN_304: Final = frozenset({"etag", "vary"})
+_IN_304: Final = frozenset({"content-location", "etag", "vary"})
 """§15.4.5: what "MUST" go into a 304 if it "would have been sent in a 200". Outer handlers add Cache-Control to both alike."""
 
 
@@ -88,7 +88,8 @@ class FileAnswers:
             # §14.2: "GET is the only method for which range handling is defined."
             if outcome is Outcome.PROCEED and request.method == "GET" and (value := asked.get("range")) is not None:
                 spans = ranges.select_spans(value, version.size, limit=self._range_limit)
-                if spans is not None:
+                # Of a compressed file the parts of a multipart answer would be compressed, and the whole of it would not.
+                if spans is not None and (len(spans) < 2 or "content-encoding" not in fields):
                     return self._partial(version, spans, fields, remember, descriptor, is_resumed="if-range" in asked)
         if version.body is not None:
             return Response(200, fields, version.body, remember=remember)
@@ -115,7 +116,9 @@ class FileAnswers:
         if is_resumed:
             # §15.3.7: after If-Range "SHOULD NOT generate other representation header fields beyond those required". The type
             # stays: media elements of browsers refuse a part without one, and nginx and Go send it too.
+            # And of what was compressed before, a client that forgot it takes the octets for something else.
             fields.remove("last-modified")
+            fields.remove("content-language")
         parts: list[bytes | tuple[int, int]]
         if len(spans) == 1:
             fields.append("content-range", ranges.content_range(spans[0], version.size))

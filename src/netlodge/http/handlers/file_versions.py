@@ -15,13 +15,14 @@ import stat
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from math import inf
-from typing import Final
+from typing import Final, NamedTuple
 
 from netlodge.core.contracts import Clock
 from netlodge.http.handlers.root import Root
-from netlodge.http.message import SELECTING, Remember
+from netlodge.http.message import SELECTING, Fields, Remember
 from netlodge.http.rules.conditional import EntityTag
 from netlodge.http.rules.dates import FIRST_SECOND, LAST_SECOND, imf_fixdate
+from netlodge.http.rules.negotiation import merge_vary
 
 Signature = tuple[int, int, int, int, int]
 Pause = Callable[[float], Awaitable[None]]
@@ -92,33 +93,70 @@ class FileVersion:
         self.pairs: Pairs = tuple(pairs)
 
 
+class Conditions(NamedTuple):
+    """What must be as it was beside a file, for it to be the one that is chosen."""
+
+    absent: tuple[bytes, ...] = ()
+    """Paths at which nothing may be."""
+    passed_over: tuple[bytes, ...] = ()
+    """Paths at which no regular file may be: a directory named like an index is none."""
+    unchanged: tuple[tuple[bytes, Signature], ...] = ()
+    """Files and directories that must have the signature that they had. A directory's changes when a name in it comes or goes."""
+    are_settled: bool = True
+    """Whether a change of those will show in their signatures."""
+
+    def hold(self) -> bool:
+        """Never raises."""
+        return (
+            all(_is_unchanged(path, signature) for path, signature in self.unchanged)
+            and all(map(is_no_file, self.passed_over))
+            and all(map(is_absent, self.absent))
+        )
+
+
+ALONE: Final = Conditions()
+
+
+def _is_unchanged(path: bytes, signature: Signature) -> bool:
+    try:
+        return signature_of(os.stat(path)) == signature
+    except OSError:
+        return False
+
+
+def is_fresh(status: os.stat_result, now: float) -> bool:
+    """Whether what was looked at may yet change without a change of its signature. `now`: seconds since the epoch, of the system's
+    clock."""
+    # A stamp from the future (a clock that was put back) cannot be given again before that moment: not fresh.
+    return -FRESH_NS < int(now * 1e9) - status.st_ctime_ns < (COARSE_FRESH_NS if _is_coarse(status) else FRESH_NS)
+
+
 class Choice:
-    """What a path stands for: a version of a file, chosen because others that go before it were absent."""
+    """What a path stands for: a version of a file, chosen because others that go before it were absent, or less fitting."""
 
-    __slots__ = ("_extra", "absent", "is_used", "pairs", "passed_over", "remember", "version")
+    __slots__ = ("_conditions", "_extra", "_is_alone", "is_used", "pairs", "remember", "version")
 
-    def __init__(
-        self,
-        version: FileVersion,
-        *,
-        absent: tuple[bytes, ...] = (),
-        passed_over: tuple[bytes, ...] = (),
-        extra: Pairs = (),
-    ) -> None:
+    def __init__(self, version: FileVersion, *, conditions: Conditions = ALONE, extra: Pairs = ()) -> None:
         self.version = version
-        self.absent = absent
-        """Paths at which nothing may be."""
-        self.passed_over = passed_over
-        """Paths at which no regular file may be: a directory named like an index is none."""
+        self._conditions = conditions
+        self._is_alone = conditions == ALONE
         self._extra = extra
         self.pairs: Pairs = (*version.pairs, *extra)
         """The fields of a 200."""
-        self.remember = Remember(inf, self.holds, reads=SELECTING) if version.is_settled else None
+        is_settled = version.is_settled and conditions.are_settled
+        self.remember = Remember(inf, self.holds, reads=SELECTING) if is_settled else None
         self.is_used = False
 
     def of(self, version: FileVersion) -> Choice:
         """The same choice, of another version."""
-        return Choice(version, absent=self.absent, passed_over=self.passed_over, extra=self._extra)
+        return Choice(version, conditions=self._conditions, extra=self._extra)
+
+    def beside(self, missing: bytes, *, vary: str) -> Choice:
+        """The same choice for a path at which there is nothing; `vary` names the fields by which it stands in for that."""
+        told = Fields(self._extra)
+        told.set("vary", merge_vary(told.get("vary"), vary))
+        conditions = self._conditions._replace(absent=(*self._conditions.absent, missing))
+        return Choice(self.version, conditions=conditions, extra=tuple(told))
 
     def holds(self) -> bool:
         """Whether the same file would be chosen now, with the same content. Never raises.
@@ -134,9 +172,7 @@ class Choice:
         # `signature_of`, written out: this is asked before each answer from memory.
         if (status.st_ctime_ns, status.st_mtime_ns, status.st_size, status.st_ino, status.st_dev) != version.signature:
             return False
-        if self.passed_over and not all(map(is_no_file, self.passed_over)):
-            return False
-        return not self.absent or all(map(is_absent, self.absent))
+        return self._is_alone or self._conditions.hold()
 
 
 def is_absent(path: bytes) -> bool:
@@ -148,6 +184,15 @@ def is_absent(path: bytes) -> bool:
     except OSError:
         return False
     return False
+
+
+def regular_status(path: bytes) -> os.stat_result | None:
+    """The status of the regular file at a path; None if there is none that can be looked at. Never raises."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status if stat.S_ISREG(status.st_mode) else None
 
 
 def is_no_file(path: bytes) -> bool:
@@ -223,11 +268,10 @@ class FileReader:
         for _ in range(TRIES):
             descriptor, before = self._root.open_file(path)
             try:
-                age = int(self._clock.time() * 1e9) - before.st_ctime_ns
-                if _is_coarse(before) and 0 <= age < COARSE_FRESH_NS:
+                fresh_now = is_fresh(before, self._clock.time())
+                if fresh_now and _is_coarse(before):
                     break
-                # A stamp from the future (a clock that was put back) cannot be given again before that moment: not fresh.
-                if not -FRESH_NS < age < FRESH_NS:
+                if not fresh_now:
                     body = _read_whole(descriptor, before.st_size) if before.st_size <= self._body_limit else None
                     if signature_of(os.fstat(descriptor)) == signature_of(before):
                         return FileVersion(path, before, media_type, body=body, etag=tag_of(before), is_settled=True)

@@ -23,14 +23,27 @@ from typing import Final
 
 from netlodge.core.contracts import Clock
 from netlodge.http.handlers.file_answers import FileAnswers
-from netlodge.http.handlers.file_versions import Choice, FileMemory, FileReader, Pause, is_no_file
+from netlodge.http.handlers.file_versions import (
+    Choice,
+    Conditions,
+    FileMemory,
+    FileReader,
+    FileVersion,
+    Pairs,
+    Pause,
+    is_absent,
+    is_no_file,
+)
 from netlodge.http.handlers.listing import Listing
 from netlodge.http.handlers.redirect import redirect_response
 from netlodge.http.handlers.root import Root
-from netlodge.http.message import HttpError, Remember, Request, Response
+from netlodge.http.handlers.variants import Alternatives, NotAcceptable, VariantSettings, not_acceptable
+from netlodge.http.message import Fields, HttpError, Remember, Request, Response
 from netlodge.http.rules import negotiation, paths, ranges
+from netlodge.http.rules.content_codings import LEAST, is_compressible
 from netlodge.http.rules.media_types import MediaTypes
 from netlodge.http.rules.methods import unless_read
+from netlodge.http.rules.negotiation import merge_vary
 
 _LOG = logging.getLogger(__name__)
 
@@ -59,6 +72,10 @@ class FilesSettings:
     hidden: bool = False
     """Whether names that begin with a dot are served."""
     media_types: MediaTypes = field(default_factory=MediaTypes)
+    alternatives: VariantSettings = field(default_factory=VariantSettings)
+    """Which files beside the one that is asked for may be sent in its place."""
+    is_compressed: bool = False
+    """Whether an outer handler compresses what is worth it: then the answers say that they vary by that, those without content too."""
     ranges: int = ranges.DEFAULT_LIMIT
     """`limits.ranges`."""
     memory: int = 32 << 20
@@ -84,6 +101,12 @@ class Files:
         self._reader = FileReader(self._root, body_limit=settings.memory_file, clock=clock, pause=pause)
         self._listing = Listing(self._root, entries=settings.listing_entries, show_hidden=settings.hidden)
         self._fallback = self._root.locate(Path(settings.fallback).parts) if settings.fallback else b""
+        beside = settings.alternatives
+        self._alternatives = (
+            Alternatives(self._root, beside, media_types=settings.media_types, clock=clock)
+            if beside.variants or beside.precompressed
+            else None
+        )
         self._answers = FileAnswers(
             self._root,
             clock=clock,
@@ -99,8 +122,10 @@ class Files:
         if prefix := request.route.get("prefix"):
             path = path[len(prefix) :]
         try:
-            # Keys of the memory are decoded paths: only what is spelt without escapes, in ASCII, is one as it stands.
-            choice = self._memory.get(path) if "%" not in path and path.isascii() else None
+            # Keys of the memory are decoded paths: only what is spelt without escapes, in ASCII, is one as it stands. Where there are
+            # alternatives, what a path stands for is the request's to say, too.
+            is_key = self._alternatives is None and "%" not in path and path.isascii()
+            choice = self._memory.get(path) if is_key else None
             if choice is not None and choice.holds():
                 choice.is_used = True
             else:
@@ -138,31 +163,101 @@ class Files:
             if wanted.is_directory or not stat.S_ISREG(status.st_mode):
                 # Devices are not even opened: that alone may do something.
                 raise FileNotFoundError(ENOENT, "Not a regular file", place)
-            return await self._choose(key, place)
+            return await self._choose(request, key, place)
         except OSError as error:
-            if error.errno not in _MISSING or not self._may_fall_back(request, wanted):
+            if error.errno not in _MISSING:
                 raise
-            return await self._fall_back(place)
+            if not wanted.is_directory and (chosen := await self._choose_beside(request, place)) is not None:
+                return chosen
+            if not self._may_fall_back(request, wanted):
+                raise
+            return await self._fall_back(request, place)
 
     async def _directory(self, request: Request, place: bytes, key: str) -> Choice | Response:
         passed_over: list[bytes] = []
         for name in self._settings.index:
             candidate = place.rstrip(b"/") + b"/" + name.encode()
-            if not is_no_file(candidate):
-                return await self._choose(key, candidate, tuple(passed_over))
+            if self._alternatives is not None:
+                chosen = await self._choose_beside(request, candidate, tuple(passed_over))
+                if chosen is not None:
+                    return chosen
+            elif not is_no_file(candidate):
+                try:
+                    return await self._choose(request, key, candidate, tuple(passed_over))
+                except FileNotFoundError:
+                    if not is_absent(candidate):
+                        raise  # it leads outside
             passed_over.append(candidate)
         if self._settings.listing:
             return await self._listing.answer(request, place, is_top=key == "/")
         raise FileNotFoundError(ENOENT, "No index file, and listing is off", place)
 
-    async def _choose(self, key: str, place: bytes, passed_over: tuple[bytes, ...] = ()) -> Choice:
+    async def _choose(
+        self, request: Request, key: str, place: bytes, passed_over: tuple[bytes, ...] = ()
+    ) -> Choice | Response:
+        """What is sent for a file that is there. Raises `FileNotFoundError` if it has gone meanwhile."""
+        if self._alternatives is not None:
+            chosen = await self._choose_beside(request, place, passed_over, is_named=key == _FALLBACK_KEY)
+            if chosen is None:
+                raise FileNotFoundError(ENOENT, "Gone", place)
+            return chosen
         name = place.rpartition(b"/")[2].decode("utf-8", "replace")
-        choice = Choice(await self._reader.read(place, self._settings.media_types.of(name)), passed_over=passed_over)
+        version = await self._reader.read(place, self._settings.media_types.of(name))
+        choice = Choice(version, conditions=Conditions(passed_over=passed_over), extra=self._told(version))
+        self._keep(key, choice)
+        return choice
+
+    async def _choose_beside(
+        self, request: Request, place: bytes, passed_over: tuple[bytes, ...] = (), *, is_named: bool = False
+    ) -> Choice | Response | None:
+        """What is sent for a name of which there may be several forms; None if there is none. Those of other names count unless the
+        settings name this very file (`is_named`). Raises `PermissionError` if there is none that may be read."""
+        if self._alternatives is None:
+            return None
+        unreadable: dict[bytes, OSError] = {}
+        while True:
+            pick = await self._alternatives.choose(request.fields, place, unreadable.keys(), is_named=is_named)
+            if isinstance(pick, NotAcceptable):
+                return not_acceptable(request, pick)
+            if pick is None:
+                for error in unreadable.values():
+                    if isinstance(error, PermissionError):
+                        raise error
+                return None
+            try:
+                version = await self._version(pick.place, pick.content_type)
+            except (FileNotFoundError, PermissionError) as error:
+                # Gone since it was chosen, or it leads outside, or nobody may read it: another may do.
+                unreadable[pick.place] = error
+                continue
+            conditions = pick.conditions._replace(passed_over=(*passed_over, *pick.conditions.passed_over))
+            return Choice(version, conditions=conditions, extra=self._told(version, pick.fields))
+
+    async def _version(self, place: bytes, media_type: str) -> FileVersion:
+        """The version of a file, from memory if it is there and still the one."""
+        key = f"{media_type}\n{os.fsdecode(place)}"
+        kept = self._memory.get(key)
+        if kept is not None and kept.holds():
+            kept.is_used = True
+            return kept.version
+        choice = Choice(await self._reader.read(place, media_type))
+        self._keep(key, choice)
+        return choice.version
+
+    def _keep(self, key: str, choice: Choice) -> None:
         if choice.remember is None:
             self._memory.drop(key)
         else:
             self._memory.put(key, choice)
-        return choice
+
+    def _told(self, version: FileVersion, fields: Pairs = ()) -> Pairs:
+        """The fields of an answer beside those of the version, with the Accept-Encoding that an outer handler will look at."""
+        if not self._settings.is_compressed or version.size < LEAST or not is_compressible(version.media_type):
+            return fields
+        told = Fields(fields)
+        if "content-encoding" not in told:
+            told.set("vary", merge_vary(told.get("vary"), "accept-encoding"))
+        return tuple(told)
 
     def _may_fall_back(self, request: Request, wanted: paths.FilePath) -> bool:
         """Whether what is not there looks like a page of the application: a name without extension, if the client takes HTML at
@@ -174,13 +269,16 @@ class Files:
             return True
         return "." not in "".join(wanted.segments[-1:]) and negotiation.prefer(accept, ["text/html"]) is not None
 
-    async def _fall_back(self, missing: bytes) -> Choice:
-        kept = self._memory.get(_FALLBACK_KEY)
-        if kept is not None and kept.holds():
-            kept.is_used = True
+    async def _fall_back(self, request: Request, missing: bytes) -> Choice | Response:
+        fallback = self._memory.get(_FALLBACK_KEY)
+        if fallback is not None and fallback.holds():
+            fallback.is_used = True
         else:
-            kept = await self._choose(_FALLBACK_KEY, self._fallback)
-        return Choice(kept.version, absent=(missing,), extra=(("vary", "accept"),))
+            found = await self._choose(request, _FALLBACK_KEY, self._fallback)
+            if isinstance(found, Response):
+                return found
+            fallback = found
+        return fallback.beside(missing, vary="accept")
 
 
 class _SameDirectory:

@@ -17,7 +17,7 @@ from typing import Final, Self
 
 from netlodge.http.handlers.native import FormLimits
 from netlodge.http.handlers.spool import Spool
-from netlodge.http.message import HttpError, Request, RequestBody
+from netlodge.http.message import Fields, HttpError, Request, RequestBody
 from netlodge.http.rules import forms
 from netlodge.http.wire.events import Data
 from netlodge.http.wire.multipart import (
@@ -56,14 +56,15 @@ class Upload:
 class Form:
     """The fields of a form in order. A context manager: on leaving it the files are gone."""
 
-    __slots__ = ("_spool", "files", "values")
+    __slots__ = ("files", "spool", "values")
 
     def __init__(self, values: list[tuple[str, str]] | None = None) -> None:
         self.values: list[tuple[str, str]] = [] if values is None else values
         """The fields that are no files."""
         self.files: list[tuple[str, Upload]] = []
         """Those that are, without those in which no file was chosen."""
-        self._spool = Spool()
+        self.spool = Spool()
+        """Where the content of the files is, one behind the other."""
 
     def get(self, name: str, default: str = "") -> str:
         """The value of the first field of this name."""
@@ -84,7 +85,7 @@ class Form:
 
     def close(self) -> None:
         """Let the files go. Idempotent."""
-        self._spool.close()
+        self.spool.close()
 
     def __enter__(self) -> Self:
         return self
@@ -108,7 +109,9 @@ async def read_form(request: Request, limits: FormLimits) -> Form:
     content_type = request.fields.get("content-type", "" if request.body.length else forms.URLENCODED) or ""
     kind, parameters = parse_parameters(content_type)
     if request.fields.list_of("content-encoding") not in ([], ["identity"]):
-        raise HttpError(415, "A form is read without a Content-Encoding alone.", fields=[("accept-encoding", "identity")])
+        raise HttpError(
+            415, "A form is read without a Content-Encoding alone.", fields=[("accept-encoding", "identity")]
+        )
     if kind == forms.URLENCODED:
         # The encoding has no charset by its own rules; what some clients send is only read to refuse what would be garbled.
         _expect_utf_8(parameters.get("charset"))
@@ -130,31 +133,24 @@ def _expect_utf_8(charset: str | None) -> None:
 async def _read_urlencoded(body: RequestBody, limits: FormLimits) -> list[tuple[str, str]]:
     if body.length is not None:
         _expect_size(body.length, limits)
-    pieces: list[bytes] = []
-    size = 0
+    octets = bytearray()
     while data := await body.read():
-        size += len(data)
-        _expect_size(size, limits)
-        pieces.append(data)
-    octets = b"".join(pieces)
-    if size <= READ_HERE:
-        pairs = forms.parse_urlencoded(octets, limit=limits.fields)
+        octets += data
+        _expect_size(len(octets), limits)
+    if len(octets) <= READ_HERE:
+        pairs = forms.parse_urlencoded(bytes(octets), limit=limits.fields)
     else:
-        pairs = await asyncio.to_thread(forms.parse_urlencoded, octets, limit=limits.fields)
+        pairs = await asyncio.to_thread(forms.parse_urlencoded, bytes(octets), limit=limits.fields)
     for name, value in pairs:
-        _expect_field_size(name, value, limits)
+        # A character is four octets at most: most are told without encoding them.
+        if len(value) * 4 > limits.field_size and len(value.encode()) > limits.field_size:
+            raise _field_too_large(name, limits)
     return pairs
 
 
 def _expect_size(size: int, limits: FormLimits) -> None:
     if size > limits.size:
         raise HttpError(413, f"The fields of the form have more than {limits.size} octets.", setting="limits.form_size")
-
-
-def _expect_field_size(name: str, value: str, limits: FormLimits) -> None:
-    # A character is one octet at least, and four at most: most are told without encoding them.
-    if len(value) * 4 > limits.field_size and len(value.encode()) > limits.field_size:
-        raise _field_too_large(name, limits)
 
 
 def _field_too_large(name: str, limits: FormLimits) -> HttpError:
@@ -166,7 +162,7 @@ def _field_too_large(name: str, limits: FormLimits) -> HttpError:
 async def _read_multipart(body: RequestBody, boundary: str, limits: FormLimits) -> Form:
     form = Form()
     try:
-        await _MultipartReader(form, form._spool, limits).read(body, boundary)  # noqa: SLF001  it is ours
+        await _MultipartReader(form, limits).read(body, boundary)
     except BaseException:
         form.close()
         raise
@@ -174,47 +170,78 @@ async def _read_multipart(body: RequestBody, boundary: str, limits: FormLimits) 
 
 
 class _MultipartReader:
-    """Fills a form from a body."""
+    """Fills a form from a body, part by part."""
 
-    def __init__(self, form: Form, spool: Spool, limits: FormLimits) -> None:
+    def __init__(self, form: Form, limits: FormLimits) -> None:
         self._form = form
-        self._spool = spool
         self._limits = limits
         self._size = 0
-        """Octets of names and values, which stay in memory."""
-        self._head: PartHead | None = None
-        self._value: list[bytes] = []
-        self._value_size = 0
+        """Octets of all that stays in memory: names and values."""
+        self._value = bytearray()
+        """Of the field under way, if it is no file."""
         self._file_start = 0
+        """Where in the spool the file under way begins."""
 
     async def read(self, body: RequestBody, boundary: str) -> None:
         parser = MultipartParser(boundary, MultipartLimits(self._limits.fields, self._limits.field_size))
-        while True:
-            while (event := parser.next_event()) is not None:
-                if isinstance(event, PartHead):
-                    self._begin(event)
-                elif isinstance(event, Data):
-                    await self._go_on(event.data)
-                elif isinstance(event, EndOfPart):
-                    self._end()
+        head = PartHead("", None, "", Fields())
+        has_ended = False
+        while not has_ended:
             data = await body.read()
             if data:
                 parser.receive_data(data)
-            elif parser.has_ended:
-                break
             else:
+                has_ended = True
                 parser.receive_eof()
-        await self._spool.seal()
+            while (event := parser.next_event()) is not None:
+                if isinstance(event, PartHead):
+                    head = event
+                    self._begin(head)
+                elif isinstance(event, Data):
+                    await self._go_on(head, event.data)
+                elif isinstance(event, EndOfPart):
+                    self._end(head)
+        await self._form.spool.seal()
 
     def _begin(self, head: PartHead) -> None:
-        self._head = head
         self._value.clear()
-        self._value_size = 0
-        self._file_start = self._spool.size
+        self._file_start = self._form.spool.size
         self._count(len(head.name) + len(head.file_name or "") + len(head.content_type))
         if head.file_name is None:
-            # RFC 7578 §4.5: a text part may name its charset.
+            # RFC 7578 §4.5: the part's own charset.
             _expect_utf_8(parse_parameters(head.content_type)[1].get("charset"))
 
-    async def _go_on(self, data: bytes) -> None:
-        ...
+    async def _go_on(self, head: PartHead, data: bytes) -> None:
+        limits = self._limits
+        if head.file_name is None:
+            self._count(len(data))
+            self._value += data
+            if len(self._value) > limits.field_size:
+                raise _field_too_large(head.name, limits)
+        else:
+            if self._form.spool.size - self._file_start + len(data) > limits.file_size:
+                raise HttpError(
+                    413,
+                    f"The file in the field {head.name[:60]!r} has more than {limits.file_size} octets.",
+                    setting="limits.form_file_size",
+                )
+            await self._form.spool.write(data)
+
+    def _end(self, head: PartHead) -> None:
+        form = self._form
+        if head.file_name is None:
+            value = self._value.decode("utf-8", "replace")
+            if head.name == "_charset_":
+                # RFC 7578 §4.6: the charset of all text that does not name its own.
+                _expect_utf_8(value)
+            form.values.append((head.name, value))
+            return
+        size = form.spool.size - self._file_start
+        # A browser sends a file without name and content where none was chosen.
+        if head.file_name or size:
+            name = forms.base_name(head.file_name)
+            form.files.append((head.name, Upload(name, head.content_type, size, form.spool, self._file_start)))
+
+    def _count(self, size: int) -> None:
+        self._size += size
+        _expect_size(self._size, self._limits)

@@ -21,11 +21,12 @@ from netlodge.store.database import Database
 
 @dataclass(frozen=True, slots=True)
 class FormLimits:
-    """What a form may hold: `limits.form_fields`, `limits.form_field_size` and `limits.form_file_size`, sizes in octets."""
+    """What a form may hold: `limits.form_fields`, `limits.form_field_size`, `limits.form_file_size` and `limits.form_size`, sizes in octets."""
 
     fields: int
     field_size: int
     file_size: int
+    size: int = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)

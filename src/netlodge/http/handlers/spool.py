@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from errno import EDQUOT, EMFILE, ENFILE, ENOSPC
 from typing import IO, Any, Final, TypeVar
 
@@ -29,14 +29,13 @@ _LOG = logging.getLogger(__name__)
 class Spool:
     """Octets in a row: `write` adds to the end until `seal`, then `read` reads anywhere. For one coroutine at a time."""
 
-    __slots__ = ("_disk", "_gathered", "_pieces", "_under_way", "size")
+    __slots__ = ("_disk", "_gathered", "_under_way", "size")
 
     def __init__(self, folder: str | None = None) -> None:
         """`folder` is where the temporary file is to be; None: where the system has its own."""
         self._disk = _Disk(folder)
-        self._pieces: list[bytes] = []
+        self._gathered = bytearray()
         """What is not on the disk: all, while nothing is there."""
-        self._gathered = 0
         self._under_way: asyncio.Future[Any] | None = None
         self.size = 0
 
@@ -46,27 +45,26 @@ class Spool:
 
     async def write(self, data: bytes) -> None:
         """Add `data`. Raises `HttpError`: 507 when the disk is full, 503 when the process has no descriptor left."""
-        self._pieces.append(data)
-        self._gathered += len(data)
+        self._gathered += data
         self.size += len(data)
-        if self._gathered > (IN_MEMORY if self.is_in_memory else BATCH):
+        if len(self._gathered) > (IN_MEMORY if self.is_in_memory else BATCH):
             await self._put_away()
 
     async def seal(self) -> None:
         """Nothing more will be written. Raises as `write`."""
-        if self._pieces and not self.is_in_memory:
+        if self._gathered and not self.is_in_memory:
             await self._put_away()
-        self._pieces = [b"".join(self._pieces)]
 
     async def read(self, offset: int, count: int) -> bytes:
         """`count` octets from `offset` on."""
         if self.is_in_memory:
-            return self._pieces[0][offset : offset + count]
+            with memoryview(self._gathered) as view:
+                return bytes(view[offset : offset + count])
         return await self._in_thread(lambda: self._disk.read(offset, count))
 
     def close(self) -> None:
         """Let go of all of it. Idempotent."""
-        self._pieces = [b""]
+        self._gathered = bytearray()
         if self._under_way is None:
             self._disk.close()
         else:
@@ -74,10 +72,9 @@ class Spool:
             self._under_way.add_done_callback(lambda _: self._disk.close())
 
     async def _put_away(self) -> None:
-        pieces, self._pieces = self._pieces, []
-        self._gathered = 0
+        gathered, self._gathered = self._gathered, bytearray()
         try:
-            await self._in_thread(lambda: self._disk.write(pieces))
+            await self._in_thread(lambda: self._disk.write(gathered))
         except OSError as error:
             raise _refusal(error) from error
 
@@ -99,13 +96,12 @@ class _Disk:
         self.folder = folder
         self.file: IO[bytes] | None = None
 
-    def write(self, pieces: Sequence[bytes]) -> None:
+    def write(self, octets: bytearray) -> None:
         if self.file is None:
-            self.file = tempfile.TemporaryFile(buffering=0, dir=self.folder)
-        for piece in pieces:
-            rest = memoryview(piece)
-            while rest:
-                rest = rest[self.file.write(rest) :]
+            self.file = tempfile.TemporaryFile(buffering=0, dir=self.folder)  # noqa: SIM115  `close` closes it
+        rest = memoryview(octets)
+        while rest:
+            rest = rest[self.file.write(rest) :]
 
     def read(self, offset: int, count: int) -> bytes:
         assert self.file is not None  # noqa: S101  whoever reads has written

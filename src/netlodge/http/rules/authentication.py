@@ -7,13 +7,13 @@ RFC 7617 §2, §2.1 (Basic); RFC 6750 §2.1, §3 (Bearer).
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 _SCHEME: Final = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)(?: +|\Z)")
 _TOKEN68: Final = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
+_BASE64: Final = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 _PARAMETER: Final = re.compile(
     r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]*=[ \t]*"
     r'(?:([!#$%&\'*+\-.^_`|~0-9A-Za-z]+)|"((?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*)")[ \t]*'
@@ -84,11 +84,11 @@ def basic_credentials(credentials: Credentials) -> BasicCredentials | None:
     Decoded as UTF-8, as the challenge says (RFC 7617 §2.1). "The user-id and password MUST NOT contain any control characters" (§2);
     the first colon ends the user-id, the password may have others.
     """
-    if credentials.scheme != "basic":
+    if credentials.scheme != "basic" or not _BASE64.fullmatch(credentials.token68):
         return None
     try:
-        text = base64.b64decode(credentials.token68, validate=True).decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError):
+        text = base64.b64decode(credentials.token68).decode("utf-8")
+    except UnicodeDecodeError:
         return None
     user_id, colon, password = text.partition(":")
     if not colon or _CONTROL.search(text):

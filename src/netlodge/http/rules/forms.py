@@ -64,7 +64,9 @@ def base_name(file_name: str) -> str:
     is no name of a device, and has at most `FILE_NAME_SIZE` octets in UTF-8, of which the extension is kept.
     """
     last = re.split(r"[/\\]", file_name)[-1]
-    kept = "".join(c for c in last if c not in '<>:"|?*' and unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Zl", "Zp"})
+    kept = "".join(
+        c for c in last if c not in '<>:"|?*' and unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    )
     name = kept.strip(". ")
     if _DEVICES.match(name):
         name = f"_{name}"

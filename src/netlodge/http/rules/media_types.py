@@ -140,6 +140,10 @@ class MediaTypes:
         self._by_extension = {extension: _with_charset(kind, charset) for extension, kind in by_extension.items()}
         self._default = _with_charset(default, charset)
 
+    def of_extension(self, extension: str) -> str | None:
+        """The value of Content-Type that this one extension stands for (lower-case, without its dot), if any."""
+        return self._by_extension.get(extension)
+
     def of(self, name: str) -> str:
         """The value of Content-Type for a file of this name: by what follows the first of its dots behind which an extension stands,
         in any case: `.tar.gz` goes before `.gz`."""

@@ -1,0 +1,2 @@
+-- For wrk: a client that takes gzip.
+wrk.headers["Accept-Encoding"] = "gzip"
