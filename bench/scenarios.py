@@ -57,7 +57,9 @@ def make_site(site: Path, huge_octets: int) -> None:
     site.mkdir(parents=True)
     (site / SMALL[1:]).write_bytes(b"a" * 1024)
     (site / LARGE[1:]).write_bytes(b"a" * (1 << 20))
-    lines = (f"{number:x} is line {number} of a text, and {number * number % 9973} is in it\n" for number in range(2000))
+    lines = (
+        f"{number:x} is line {number} of a text, and {number * number % 9973} is in it\n" for number in range(2000)
+    )
     text = "".join(lines)
     (site / TEXT[1:]).write_text(text[: 64 << 10])
     (site / f"{TEXT[1:]}.gz").write_bytes(gzip.compress(text[: 64 << 10].encode(), 6))

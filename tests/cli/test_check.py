@@ -24,13 +24,13 @@ def run(*arguments: str) -> Result:
 def test_a_valid_file_is_summed_up() -> None:
     Path("mine.toml").write_text("workers = 2")
     result = run("mine.toml")
-    assert result.stdout == "mine.toml is valid: 3 doors (web, lines, dashboard) on 6 addresses.\n"
+    assert result.stdout == "mine.toml is valid: 3 doors (web, lines, dashboard) on 8 addresses.\n"
     assert (result.exit_code, result.stderr) == (0, "")
 
 
 def test_without_a_file_the_defaults_are_looked_at() -> None:
     result = run("--set", "lines.uppercase=", "--set", "dashboard.listen=", "--set", "web.listen=127.0.0.1:80")
-    assert result.stdout == "There is no settings file; the defaults are valid: 1 door (web) on 1 address.\n"
+    assert result.stdout == "There is no settings file; the defaults are valid: 1 door (web) on 3 addresses.\n"
 
 
 def test_every_mistake_is_told_and_nothing_is_made() -> None:

@@ -51,7 +51,7 @@ class TestFirstStart:
     def test_it_makes_a_lodge(self, app: App, tmp_path: Path) -> None:
         result = run()
         assert result.exit_code == 0, result.output
-        assert result.stdout == f"Made {tmp_path}/lodge: log, run, netlodge.toml, www.\n"
+        assert result.stdout == f"Made {tmp_path}/lodge: log, run, ca, netlodge.toml, www.\n"
         assert sorted(path.name for path in Path("lodge").iterdir()) == ["log", "netlodge.toml", "run", "www"]
         for folder in ("lodge", "lodge/log", "lodge/run"):
             assert Path(folder).stat().st_mode & 0o777 == 0o700
@@ -70,7 +70,7 @@ class TestFirstStart:
     def test_beside_a_settings_file_it_writes_no_second_one(self, app: App) -> None:
         Path("netlodge.toml").write_text("workers = 2")
         run()
-        assert sorted(path.name for path in Path("lodge").iterdir()) == ["log", "run", "www"]
+        assert sorted(path.name for path in Path("lodge").iterdir()) == ["ca", "log", "run", "www"]
         assert app.loaded[0].label == "netlodge.toml"
 
     def test_with_sites_of_its_own_it_needs_no_starter_site(self, app: App) -> None:

@@ -53,12 +53,12 @@ def prepare(loaded: Loaded) -> list[Path]:
         for folder in (settings.data, settings.log_folder, settings.run_folder):
             if not folder.is_dir():
                 made.append(_make_folder(folder))
-        if loaded.source is None and not os.path.lexists(settings.data / FILE_NAME):
-            made.append(_write_settings(settings.data))
         if speaks_tls(settings, loaded.doors):
             from netlodge.store.authority import make_root  # `netlodge init` does not wait for the library that signs
 
             made += make_root(settings.ca_folder, time.time())
+        if loaded.source is None and not os.path.lexists(settings.data / FILE_NAME):
+            made.append(_write_settings(settings.data))
         site = settings.data / SITE
         is_served = any(route.files == site for each in settings.web.site for route in each.routes)
         if is_served and not os.path.lexists(site):

@@ -20,8 +20,8 @@ from netlodge.config.doors import listens
 from netlodge.config.errors import KeyPath, dotted
 from netlodge.config.examine_access import examine_access
 from netlodge.config.examine_apps import examine_apps
-from netlodge.config.examine_database import examine_database
 from netlodge.config.examine_content import examine_content
+from netlodge.config.examine_database import examine_database
 from netlodge.config.examine_tls import examine_tls
 from netlodge.config.settings import Route, Settings, Site
 

@@ -206,7 +206,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     certificates: Annotated[
         int,
         doc(
-            "Most certificates of the local authority that are kept, for as many names: in its folder, and in the memory of each worker.",
+            "Most names for which certificates of the local authority are kept, on the disk and in each worker's memory.",
             least=1,
             most=100_000,
             precedent="HAProxy `tune.ssl.ssl-ctx-cache-size` 1000.",
@@ -215,10 +215,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     certificate_rate: Annotated[
         int,
         doc(
-            "Certificates that each worker signs in a minute for names that the settings do not name. Past it a handshake for a new name "
-            "is refused.",
+            "Certificates that each worker signs in a minute for names that do not stand in the settings. "
+            "Past it a handshake for a further name is refused. Names in the settings, `localhost` and addresses do not count.",
             least=1,
             most=100_000,
+            precedent="Caddy `on_demand` with a bound of 10 in 2 min, until it asked for a permission instead.",
         ),
     ] = 60
     app_threads: Annotated[

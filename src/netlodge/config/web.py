@@ -117,7 +117,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     precompressed: Annotated[
         bool,
         doc(
-            "Send `NAME.br`, `NAME.zst` or `NAME.gz` in place of a file where it stands there and the client takes it.",
+            "Send `NAME.br`, `NAME.zst` or `NAME.gz` in place of a file where it stands there and the client takes it, unless it is "
+            "older than the file.",
             precedent="nginx `gzip_static` off.",
         ),
     ] = False

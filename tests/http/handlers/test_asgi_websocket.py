@@ -77,7 +77,11 @@ class Bench:
 
 
 def on_bench(
-    application: Application, scenario: Callable[[Bench], Coroutine[Any, Any, None]], *, compress: bool = True
+    application: Application,
+    scenario: Callable[[Bench], Coroutine[Any, Any, None]],
+    *,
+    compress: bool = True,
+    grace: float = 100.0,
 ) -> None:
     async def run() -> None:
         bench = Bench(application, compress=compress, grace=grace)

@@ -20,7 +20,7 @@ from netlodge.http.handlers.spool import Spool
 from netlodge.http.message import BodyError, HttpError, Request
 from netlodge.http.rules.forms import URLENCODED
 from tests.http.handlers.asking import request_of
-from tests.http.handlers.form_requests import LIMITS, MULTIPART, multipart, post, urlencoded
+from tests.http.handlers.form_requests import LIMITS, MULTIPART, PiecesBody, multipart, post, urlencoded
 from tests.http.wire.multipart_writer import Field, written
 
 
@@ -210,6 +210,15 @@ def test_content_that_is_announced_as_too_large_is_not_read() -> None:
     request = post("/", URLENCODED, [b"a=" + b"x" * 20_000])
     assert refusal(request).setting == "limits.form_size"
     assert asyncio.run(request.body.read()) == b"a=" + b"x" * 20_000
+
+
+def test_content_of_unknown_length_is_read_no_further_than_the_limit() -> None:
+    request = post("/", URLENCODED, [])
+    request.body = body = PiecesBody([b"a=" + b"x" * 900, b"&" * 9000, b"&" * 9000, b"never read"])
+    assert refusal(request).setting == "limits.form_size"
+    assert body.pieces == [b"never read"]
+    request.body = PiecesBody([b"a=1"])
+    assert read(request).get("a") == "1"
 
 
 def test_nothing_more_is_read_of_a_file_that_is_too_large() -> None:
