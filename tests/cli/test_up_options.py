@@ -52,8 +52,8 @@ class TestFirstStart:
         result = run()
         assert result.exit_code == 0, result.output
         assert result.stdout == f"Made {tmp_path}/lodge: log, run, ca, netlodge.toml, www.\n"
-        assert sorted(path.name for path in Path("lodge").iterdir()) == ["log", "netlodge.toml", "run", "www"]
-        for folder in ("lodge", "lodge/log", "lodge/run"):
+        assert sorted(path.name for path in Path("lodge").iterdir()) == ["ca", "log", "netlodge.toml", "run", "www"]
+        for folder in ("lodge", "lodge/ca", "lodge/log", "lodge/run"):
             assert Path(folder).stat().st_mode & 0o777 == 0o700
         (loaded,) = app.loaded
         assert loaded.label == "lodge/netlodge.toml"

@@ -422,7 +422,7 @@ def test_an_option_is_named_where_it_is_at_fault(tmp_path: Path) -> None:
     assert sentences(tmp_path, "", "foo.bar=1", "web.listen.x=1", "log.level=loud") == [
         (
             "--set: foo: there is no such key; here stand data, workers, event_loop, user, group, web, tls, database, "
-            "recall, limits, drain."
+            "sessions, lines, dashboard, log, taps, recall, limits, drain."
         ),
         "--set: web.listen = { x = 1 }: must be a list of addresses.",
         '--set: log.level = "loud": must be "debug", "info", "warning" or "error".',

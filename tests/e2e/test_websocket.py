@@ -109,9 +109,9 @@ def test_a_message_of_20_mib_goes_both_ways_where_the_limit_allows_it(lodge: Lod
 
 def test_a_message_over_the_limit_is_1009(lodge: Lodge) -> None:
     async def scenario() -> None:
-        async with to(lodge, "/toobig", compression=None) as ws:
-            with pytest.raises(ConnectionClosed) as caught:
-                await echoed(ws, bytes((32 << 20) + 1))
+        ws = await to(lodge, "/toobig", compression=None)
+        with pytest.raises(ConnectionClosed) as caught:
+            await echoed(ws, bytes((32 << 20) + 1))
         assert caught.value.rcvd is not None
         assert caught.value.rcvd.code == 1009
         assert "33554432 octets" in caught.value.rcvd.reason

@@ -17,6 +17,7 @@ import click
 import uvloop
 
 from netlodge.app.addresses import endpoints_of
+from netlodge.app.preload import preload
 from netlodge.app.rooms import LodgeRooms
 from netlodge.app.secure import prepare_tls
 from netlodge.app.shared import Shared
@@ -63,6 +64,7 @@ class Lodge:
             for warning in loaded.warnings:
                 logger.warning("%s", warning)
         self._loaded = None  # from the second time on it is a reload
+        preload(loaded.settings)
         self._shared.tls = prepare_tls(loaded, self._shared.tls)
         self._generation += 1
         self._shared.series.lodge.generation.set(self._generation)

@@ -219,7 +219,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             "Past it a handshake for a further name is refused. Names in the settings, `localhost` and addresses do not count.",
             least=1,
             most=100_000,
-            precedent="Caddy `on_demand` with a bound of 10 in 2 min, until it asked for a permission instead.",
+            precedent="Caddy `on_demand_tls` asks a program of one's own about each name.",
         ),
     ] = 60
     app_threads: Annotated[

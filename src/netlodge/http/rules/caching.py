@@ -151,12 +151,10 @@ def reuse_of(method: str, request: Fields, status: int, fields: Fields, *, now: 
     value = fields.get("cache-control")
     if value is None and "expires" not in fields:
         return None
-    if method not in _METHODS or status not in _UNDERSTOOD or "set-cookie" in fields:
-        return None
-    if not request.names.isdisjoint(_PERSONAL):
+    if status not in _UNDERSTOOD or "set-cookie" in fields or not request.names.isdisjoint(_PERSONAL):
         return None
     directives = parse_cache_control(value or "")
-    if directives is None or not directives.keys().isdisjoint(_NOT_FOR_OTHERS):
+    if directives is None or not directives.keys().isdisjoint(_ASK_AGAIN):
         return None
     if not may_store(method, request, status, fields, directives, shared=True):
         return None
@@ -171,6 +169,6 @@ def reuse_of(method: str, request: Fields, status: int, fields: Fields, *, now: 
 
 _PERSONAL: Final = frozenset({"authorization", "cache-control", "cookie", "pragma", "proxy-authorization"})
 """Request fields that say who asks, or how fresh the answer is to be."""
-_NOT_FOR_OTHERS: Final = frozenset({"must-understand", "no-cache", "no-store", "private"})
-"""Directives that send everybody back to who made the answer. `no-cache` with an argument "is often handled by caches as if an unqualified
+_ASK_AGAIN: Final = frozenset({"must-understand", "no-cache"})
+"""Directives that send others back to who made the answer, or may. `no-cache` with an argument "is often handled by caches as if an unqualified
 no-cache directive was received" (§5.2.2.4)."""

@@ -319,7 +319,7 @@ class WebSocketCodec:
 
     def _too_long(self) -> WebSocketError:
         return WebSocketError(
-            TOO_BIG, f"A message is longer than {self._limit} octets.", setting="limits.websocket_message"
+            TOO_BIG, f"A message is longer than {self._limit:d} octets.", setting="limits.websocket_message"
         )
 
     # --- sending -----------------------------------------------------------------------------------------------------------------
