@@ -61,9 +61,10 @@ class TestInAnEmptyFolder:
     def test_one_command_opens_a_site_and_says_where(self) -> None:
         with Lodge(settings=None, only="", services=["uppercase"], workers=1) as lodge:
             assert f"is open (pid {lodge.process.pid})" in lodge.output
-            assert set(lodge.doors) == {"web", "uppercase", "dashboard"}
+            assert set(lodge.doors) == {"web", "web_tls", "uppercase", "dashboard"}
             for door, example in (
                 ("web", f"curl http://{lodge.doors['web']}/"),
+                ("web_tls", f"curl --cacert ./lodge/ca/root.pem https://localhost:{lodge.port('web_tls')}/"),
                 ("dashboard", f"curl http://{lodge.doors['dashboard']}/metrics"),
                 ("uppercase", f"echo hello | netlodge talk 127.0.0.1 {lodge.port('uppercase')}"),
             ):
@@ -87,10 +88,12 @@ class TestInAnEmptyFolder:
             settings=None, only="", services=["uppercase", "count", "echo", "discard", "daytime"], workers=1
         ) as lodge:
             examples = [line.split("  ")[-1].strip() for line in lodge.output.splitlines() if line.startswith("  ")]
-            assert len(examples) == 7
+            assert len(examples) == 8
             for example in examples:
                 line = example.replace("netlodge", NETLODGE)
-                done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=PATIENCE, check=False)
+                done = subprocess.run(
+                    ["sh", "-c", line], cwd=lodge.folder, capture_output=True, text=True, timeout=PATIENCE, check=False
+                )
                 assert done.returncode == 0, (example, done.stderr)
                 assert done.stdout or lodge.doors["discard"].replace(":", " ") in example, example
 

@@ -7,14 +7,16 @@ import contextlib
 import json
 import signal
 from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from tests.e2e.browser import Browser
 from tests.e2e.lodge import Lodge, until, worker_of
-from tests.e2e.websocket_site import BARE, FASTAPI, STARLETTE
+from tests.e2e.websocket_site import BARE, FASTAPI, PAGE, STARLETTE
 
 SETTINGS = """
 [limits]
@@ -26,6 +28,7 @@ routes = [
   { path = "/mounted/", app = "bare:app", compress = false },
   { path = "/starlette/", app = "with_starlette:app" },
   { path = "/fastapi/", app = "with_fastapi:app" },
+  { path = "/pages/", files = "site" },
 ]
 """
 MANY = 200
@@ -35,7 +38,7 @@ PATIENCE = 20.0
 
 @contextlib.contextmanager
 def running(settings: str = SETTINGS, *, workers: int = 1) -> Iterator[Lodge]:
-    lodge = Lodge({}, settings, workers=workers)
+    lodge = Lodge({"page.html": PAGE.encode()}, settings, workers=workers)
     for name, source in (("bare", BARE), ("with_starlette", STARLETTE), ("with_fastapi", FASTAPI)):
         (lodge.folder / f"{name}.py").write_text(source)
     with lodge:
@@ -310,6 +313,17 @@ def test_fastapi(lodge: Lodge) -> None:
         assert caught.value.response.status_code == 403
 
     talk(scenario)
+
+
+# --- a browser --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_page_in_a_browser(lodge: Lodge, tmp_path: Path) -> None:
+    with Browser(tmp_path / "profile", scripts=True) as browser:
+        browser.open(lodge.url("/pages/page.html"))
+        text = until(lambda: told if "closed 4000" in (told := browser.text) else "", "a close")
+    assert "closed 4000 true chat permessage-deflate; client_max_window_bits=12 grüße, 70000 octets, xxxxx" in text
+    until(lambda: "page 4000 enough" in ends(lodge), "the application told")
 
 
 # --- the life of a lodge ------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What the WebSocket tests put beside a settings file: an application of bare ASGI, and the same things said with Starlette and FastAPI."""
+"""What the WebSocket tests put beside a settings file: applications of bare ASGI, Starlette and FastAPI, and a page for a browser."""
 
 BARE = """
 from pathlib import Path
@@ -112,4 +112,27 @@ async def chat(websocket: WebSocket, room: str, token: str = Depends(checked)):
         present.remove(websocket)
         for each in list(present):
             await each.send_text(f"{room}: somebody left")
+"""
+
+PAGE = """<!doctype html>
+<title>A page with a WebSocket</title>
+<p id="told">nothing yet</p>
+<script>
+  const seen = [];
+  const socket = new WebSocket(`ws://${location.host}/page`, ["chat"]);
+  socket.binaryType = "arraybuffer";
+  socket.onopen = () => {
+    socket.send("gr\u00fc\u00dfe");
+    socket.send(new Uint8Array(70000));
+    socket.send("x".repeat(100000));
+  };
+  socket.onmessage = event => {
+    seen.push(typeof event.data === "string" ? event.data.slice(0, 5) : `${event.data.byteLength} octets`);
+    if (seen.length === 3) socket.close(4000, "enough");
+  };
+  socket.onclose = event => {
+    document.getElementById("told").textContent =
+      `closed ${event.code} ${event.wasClean} ${socket.protocol} ${socket.extensions} ${seen.join(", ")}`;
+  };
+</script>
 """

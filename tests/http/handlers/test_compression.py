@@ -430,3 +430,10 @@ def test_many_different_wishes_are_not_kept_forever() -> None:
     for number in range(600):
         ask(handler, accept_encoding=f"gzip;q=0.{number:03}")
     assert len(handler._known) <= 256
+    wish = ", ".join(["gzip"] * 100)
+    assert ask(handler, accept_encoding=wish)["content-encoding"] == "gzip"
+    assert wish not in handler._known
+
+
+def test_what_is_no_entity_tag_is_not_told_of_other_octets() -> None:
+    assert ask(around(Answering(etag="abc")), accept_encoding="gzip")["etag"] is None

@@ -35,6 +35,7 @@ from netlodge.http.rules.negotiation_codings import Codings
 
 _KNOWN: Final = 256
 """Accept-Encoding values that are kept as they were read: clients send few different ones."""
+_KNOWN_LENGTH: Final = 256
 _READS: Final = frozenset({"accept-encoding", "if-none-match", "if-range", "range"})
 _ENTITY_TAG_BEGINS: Final = ('"', "W/")
 
@@ -79,9 +80,10 @@ class Compression:
     def _read(self, value: str | None) -> tuple[str | None, bool]:
         codings = Codings(value)
         known = codings.choose(), codings.refuse_identity
-        if len(self._known) >= _KNOWN:
-            self._known.clear()
-        self._known[value] = known
+        if len(value or "") <= _KNOWN_LENGTH:
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            self._known[value] = known
         return known
 
     def _not_modified(self, request: Request, response: Response, coding: str | None) -> Response:
@@ -134,8 +136,11 @@ class Compression:
         fields.set("content-encoding", coding)
         if "accept-ranges" in fields:
             fields.set("accept-ranges", "none")
-        if (etag := fields.get("etag")) is not None:
-            fields.set("etag", coded_tag(etag, coding) or etag)
+        tag = coded_tag(fields.get("etag") or "", coding)
+        if tag is not None:
+            fields.set("etag", tag)
+        else:
+            fields.remove("etag")
         return response
 
     async def _content(self, response: Response, coding: str, *, refuses_identity: bool) -> Body | None:
