@@ -29,17 +29,25 @@ routes = [
   { path = "/starlette/", app = "with_starlette:app" },
   { path = "/fastapi/", app = "with_fastapi:app" },
   { path = "/pages/", files = "site" },
+  { path = "/chat/", app = "chat:app" },
 ]
 """
 MANY = 200
 LONG = 20 << 20
 PATIENCE = 20.0
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def example() -> str:
+    """The application that docs/websocket.md shows."""
+    text = (ROOT / "docs" / "websocket.md").read_text(encoding="utf-8")
+    return text.partition("```python\n")[2].partition("```")[0]
 
 
 @contextlib.contextmanager
 def running(settings: str = SETTINGS, *, workers: int = 1) -> Iterator[Lodge]:
     lodge = Lodge({"page.html": PAGE.encode()}, settings, workers=workers)
-    for name, source in (("bare", BARE), ("with_starlette", STARLETTE), ("with_fastapi", FASTAPI)):
+    for name, source in (("bare", BARE), ("with_starlette", STARLETTE), ("with_fastapi", FASTAPI), ("chat", example())):
         (lodge.folder / f"{name}.py").write_text(source)
     with lodge:
         yield lodge
@@ -310,6 +318,17 @@ def test_fastapi(lodge: Lodge) -> None:
             assert await ann.recv() == "hall: somebody left"
         with pytest.raises(InvalidStatus) as caught:
             await to(lodge, "/fastapi/chat/hall")
+        assert caught.value.response.status_code == 403
+
+    talk(scenario)
+
+
+def test_the_example_of_the_documentation(lodge: Lodge) -> None:
+    async def scenario() -> None:
+        async with to(lodge, "/chat/echo", origin="http://127.0.0.1:8080") as ws:
+            assert await echoed(ws, "hello") == "hello"
+        with pytest.raises(InvalidStatus) as caught:
+            await to(lodge, "/chat/echo", origin="http://elsewhere.example")
         assert caught.value.response.status_code == 403
 
     talk(scenario)

@@ -93,6 +93,7 @@ class SecureDoor:
             minimum=settings.tls.minimum,
             capacity=limits.certificates,
             clock=supplies.clock,
+            protocols=("h2", "http/1.1") if settings.web.http2 else ("http/1.1",),
         )
         self._service = TlsService(
             contexts=self._certificates,

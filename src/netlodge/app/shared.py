@@ -30,8 +30,8 @@ GENERATION_SLOTS = 65536
 """Slots in the array by which all workers learn that something remembered has changed. Two things in one slot only cost a look."""
 
 HTTP_DOORS = ("web", "web_tls", "dashboard", "control")
-TLS_DOORS = {"web_tls": ("http/1.1",)}
-"""The doors that speak TLS, each with the protocols that it offers by ALPN, best first."""
+TLS_DOORS = {"web_tls": ("h2", "http/1.1")}
+"""The doors that speak TLS, each with the protocols that it can offer by ALPN, best first."""
 
 
 class Series:

@@ -11,6 +11,7 @@ from netlodge.config.schema import doc
 
 _KIB = 1024
 _MIB = 1024 * _KIB
+_GIB = 1024 * _MIB
 _TIB = 1024 * 1024 * _MIB
 _HOUR = 3600
 _DAY = 24 * _HOUR
@@ -31,7 +32,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     head_size: Annotated[
         Size,
         doc(
-            "Longest request head, request line included, and longest trailer section. Past it the answer is 431.",
+            "Longest request head, request line included, and longest trailer section. Past it the answer is 431. In HTTP/2 each field "
+            "counts 32 octets more (RFC 9113 §6.5.2).",
             least=512,
             most=16 * _MIB,
             precedent="nginx 4 buffers of 8 KiB; Node.js `--max-http-header-size` 16 KiB; Go `MaxHeaderBytes` 1 MiB.",
@@ -343,3 +345,87 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         int,
         doc("Most variants of one file that are looked at.", least=1, most=10_000, precedent="Apache none."),
     ] = 100
+    h2_concurrent_streams: Annotated[
+        int,
+        doc(
+            "Requests that one HTTP/2 connection may have under way. A further one is refused, and may be repeated.",
+            least=1,
+            most=100_000,
+            precedent="nginx `http2_max_concurrent_streams` 128; Apache `H2MaxSessionStreams` 100; RFC 9113 recommends 100 or more.",
+        ),
+    ] = 128
+    h2_stream_window: Annotated[
+        Size,
+        doc(
+            "Request content that an HTTP/2 client may send of one request before it is taken.",
+            least=65_535,
+            most=_GIB,
+            precedent="nginx `http2_body_preread_size` 64 KiB; Go 1 MiB; RFC 9113 §6.9.2 begins with 65,535 octets.",
+        ),
+    ] = Size.parse("256 KiB")
+    h2_connection_window: Annotated[
+        Size,
+        doc(
+            "The same for all requests of one connection together: what one client can make a worker hold.",
+            least=65_535,
+            most=_GIB,
+            precedent="Go 1 MiB; nginx all that there may be.",
+        ),
+    ] = Size.parse("1 MiB")
+    h2_frame_size: Annotated[
+        Size,
+        doc(
+            "Longest HTTP/2 frame that is taken. A longer one ends the connection.",
+            least=16 * _KIB,
+            most=16 * _MIB - 1,
+            precedent="RFC 9113 §6.5.2 begins with 16 KiB; Go 1 MiB.",
+        ),
+    ] = Size.parse("16 KiB")
+    h2_field_block_size: Annotated[
+        Size,
+        doc(
+            "Longest compressed field block of an HTTP/2 message. A longer one ends the connection, because the compression of all that follows "
+            "would be lost. What it holds is bounded by `limits.head_size`, and answered 431.",
+            least=4 * _KIB,
+            most=16 * _MIB,
+            precedent="Go `MaxHeaderBytes` 1 MiB and more; nghttp2 64 KiB.",
+        ),
+    ] = Size.parse("64 KiB")
+    h2_continuations: Annotated[
+        int,
+        doc(
+            "Most frames of one field block. More end the connection (CVE-2024-27316).",
+            least=1,
+            most=10_000,
+            precedent="nghttp2 8 CONTINUATION frames; Node.js so, too.",
+        ),
+    ] = 16
+    h2_control_frames: Annotated[
+        int,
+        doc(
+            "HTTP/2 frames a second that bring nothing forward: SETTINGS, PING, PRIORITY, empty DATA, unknown ones. More end the connection "
+            "(CVE-2019-9511 to 9518).",
+            least=10,
+            most=10_000_000,
+            precedent="Go 10,000 waiting answers; nghttp2 1000 waiting acknowledgements; nginx as many as an eighth of its traffic.",
+        ),
+    ] = 1000
+    h2_resets: Annotated[
+        int,
+        doc(
+            "Requests a second that an HTTP/2 client takes back, or has refused for its mistakes. More end the connection (CVE-2023-44487).",
+            least=1,
+            most=1_000_000,
+            precedent="nginx twice `http2_max_concurrent_streams` for each turn; nghttp2 1000, then 33 a second.",
+        ),
+    ] = 200
+    h2_window_updates: Annotated[
+        int,
+        doc(
+            "WINDOW_UPDATE frames a second that an HTTP/2 client may send: as a rule one for each 16 KiB or more that it takes. More end the "
+            "connection.",
+            least=100,
+            most=10_000_000,
+            precedent="None: others count the octets, too.",
+        ),
+    ] = 20_000

@@ -223,7 +223,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Web(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The web door: HTTP/1.1."""
+    """The web door: HTTP/1.1 and HTTP/2."""
 
     listen: Annotated[
         tuple[Address, ...],
@@ -235,6 +235,22 @@ class Web(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         tuple[Address, ...],
         doc("Addresses to listen on with TLS, for HTTPS."),
     ] = (Address("127.0.0.1", 8443), Address("::1", 8443))
+    http2: Annotated[
+        bool,
+        doc(
+            "Offer HTTP/2 to clients of `web.listen_tls`. Those that do not ask for it (by ALPN) speak HTTP/1.1.",
+            precedent="Caddy and Apache httpd's `Protocols` guides on; nginx `http2` off.",
+        ),
+    ] = True
+    h2c: Annotated[
+        Literal["off", "prior-knowledge", "upgrade"],
+        doc(
+            "HTTP/2 without TLS on `web.listen`. `prior-knowledge`: for clients that begin with it. `upgrade`: also for those that ask for "
+            "it with `Upgrade: h2c` (RFC 7540 §3.2). Leave `upgrade` off behind a proxy that passes that field on: it would take all that "
+            "follows for one request, and its rules would see none of it.",
+            precedent="nginx before 1.25 by `listen ... http2` only; Caddy `protocols h2c` off; Apache `Protocols h2c` off, `H2Upgrade` on.",
+        ),
+    ] = "prior-knowledge"
     trace: Annotated[
         bool,
         doc(

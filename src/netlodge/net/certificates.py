@@ -57,9 +57,13 @@ class Certificates:
         minimum: str,
         capacity: int,
         clock: Clock,
+        protocols: Sequence[str] | None = None,
     ) -> None:
-        """`minimum`: the oldest version, `1.2` or `1.3`. `capacity`: contexts kept of those that the `sources` (asked in order) gave."""
+        """`minimum`: the oldest version, `1.2` or `1.3`. `capacity`: contexts kept of those that the `sources` (asked in order) gave.
+        `protocols`: offered by ALPN in the place of the stock's, in this process."""
         self._stock = stock
+        self._protocols = stock.protocols if protocols is None else protocols
+        stock.own.offer(self._protocols)
         self._sources = sources
         self._capacity = capacity
         self._clock = clock
@@ -108,7 +112,7 @@ class Certificates:
             if credential is None:
                 continue
             try:
-                context, _ = context_of(credential.files, self._stock.protocols)
+                context, _ = context_of(credential.files, self._protocols)
             except PairError as error:
                 logger.warning("%s", error)
                 continue

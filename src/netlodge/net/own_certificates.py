@@ -56,6 +56,11 @@ class OwnCertificate:
     def context(self) -> ssl.SSLContext:
         return self._context
 
+    def offer(self, protocols: Sequence[str]) -> None:
+        """Offer these by ALPN, best first, from now on."""
+        self._protocols = protocols
+        self._context.set_alpn_protocols(list(protocols))
+
     def review(self) -> bool:
         """Take up the files if they have changed and rest: of two that are replaced one after the other, the first alone fits nothing.
         Returns whether they were taken up. What is wrong with them is logged, once."""
@@ -95,6 +100,13 @@ class OwnCertificates:
                 held.review()  # whoever reloads has written what was to be written
             taken[files] = held
         return OwnCertificates(self._protocols, taken)
+
+    def offer(self, protocols: Sequence[str]) -> None:
+        """Offer these by ALPN, best first, from now on. For a worker, whose copy this is: the supervisor may keep a stock for several
+        readings of the settings."""
+        self._protocols = protocols
+        for held in self._all.values():
+            held.offer(protocols)
 
     def review(self) -> None:
         """Take up what has changed. Called about once a second; two `stat` for each certificate."""

@@ -75,6 +75,9 @@ class Compression:
             return response
         if not may_be_coded(status, response.fields) or response.takeover is not None:
             return response
+        if coding == "" and body and type(body) is bytes:
+            _vary(response)  # it could have been compressed, for another client
+            return response
         return await self._coded(request, response, coding, refuses_identity=refuses_identity)
 
     def _read(self, value: str | None) -> tuple[str | None, bool]:
@@ -190,7 +193,8 @@ def _size_of(request: Request, response: Response) -> int | None:
 def _vary(response: Response, *, unless: bool = False) -> None:
     """Say that Accept-Encoding was looked at, and that the answer depends on it."""
     if not unless:
-        response.fields.set("vary", merge_vary(response.fields.get("vary"), "accept-encoding"))
+        told = response.fields.get("vary")
+        response.fields.set("vary", "accept-encoding" if told is None else merge_vary(told, "accept-encoding"))
     remember = response.remember
     if remember is not None and remember.reads is not None and not remember.reads >= _READS:
         response.remember = replace(remember, reads=remember.reads | _READS)

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from netlodge.http.handlers.redirect import redirect_response
 from netlodge.http.message import Handler, HttpError, Request, Response
 from netlodge.http.rules import paths
 from netlodge.http.rules.hosts import has_empty_label, normal_host
+
+HOSTS_KEPT: Final = 1024
+"""Most hosts whose site is kept as it was found. When there are more, all are looked for again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +95,12 @@ class Router:
     Raises `ValueError` when two sites claim one host, or like `Routes`.
     """
 
-    __slots__ = ("_default", "_exact", "_wildcards")
+    __slots__ = ("_default", "_exact", "_found", "_wildcards")
 
     def __init__(self, sites: Iterable[Site]) -> None:
         self._exact: dict[str, Handler] = {}
+        self._found: dict[str, Handler] = {}
+        """Sites of hosts that were asked for lately, as the requests spelt them; bounded."""
         self._wildcards: dict[str, Handler] = {}
         self._default: Handler | None = None
         for site in sites:
@@ -117,9 +123,12 @@ class Router:
     async def handle(self, request: Request) -> Response:
         """Raises `HttpError` 421 if no site is for the host, and what the site raises."""
         host = request.host
-        handler = self._exact.get(host)
+        handler = self._exact.get(host) or self._found.get(host)
         if handler is None:
             handler = self._site_of(host)
+            if len(self._found) >= HOSTS_KEPT:
+                self._found.clear()
+            self._found[host] = handler
         return await handler.handle(request)
 
     def _site_of(self, host: str) -> Handler:

@@ -11,6 +11,7 @@ never do: of what has a weak tag no part is ever sent.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from netlodge.http.message import Fields
@@ -34,6 +35,7 @@ _UNTOUCHABLE: Final = frozenset(
 _BODILESS: Final = frozenset({204, 205, 206, 304})
 
 
+@lru_cache(maxsize=256)
 def is_compressible(content_type: str | None) -> bool:
     """Whether content of this type gets smaller by compression."""
     return (
@@ -49,7 +51,9 @@ def may_be_coded(status: int, fields: Fields) -> bool:
     """
     if status < 200 or status in _BODILESS or not is_compressible(fields.get("content-type")):
         return False
-    return _UNTOUCHABLE.isdisjoint(fields.names) and "no-transform" not in fields.list_of("cache-control")
+    return _UNTOUCHABLE.isdisjoint(fields.names) and (
+        "cache-control" not in fields or "no-transform" not in fields.list_of("cache-control")
+    )
 
 
 def coded_tag(value: str, coding: str) -> str | None:

@@ -39,8 +39,8 @@ from netlodge.http.wire.websocket_states import (
     PING,
     PONG,
     PROTOCOL_ERROR,
+    RESERVED,
     RSV1,
-    RSV2_RSV3,
     TEXT,
     TOO_BIG,
     TRANSITIONS,
@@ -205,9 +205,10 @@ class WebSocketCodec:
         if len(head) < 2:
             return False
         first, second = head[0], head[1]
-        step = first & ~(RSV1 | RSV2_RSV3)
+        step = first & ~RESERVED
         after = TRANSITIONS.get((self.their_state, step))
-        self._check_head(first, second, after)
+        if after is None or first & RESERVED or bool(second & MASK) is self._masks or second & ~MASK > CONTROL_OCTETS:
+            self._check_head(first, second, after)
         length = second & ~MASK
         size = 2
         if length >= 126:
@@ -232,14 +233,14 @@ class WebSocketCodec:
         return True
 
     def _check_head(self, first: int, second: int, after: State | None) -> None:
-        """Raise for what the first two octets of a head must not say."""
+        """Raise for what the first two octets of a head must not say. Not asked of most."""
         if after is None:
-            raise WebSocketError(PROTOCOL_ERROR, why_not(self.their_state, first & ~(RSV1 | RSV2_RSV3)))
+            raise WebSocketError(PROTOCOL_ERROR, why_not(self.their_state, first & ~RESERVED))
         # "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values." (§5.2) RFC 7692 §6 does, for the first
         # frame of a data message: "An endpoint MUST NOT set the "Per-Message Compressed" bit of control frames and non-first fragments of a
         # data message."
         allowed = RSV1 if self._inflater is not None and first & 0x0F in (TEXT, BINARY) else 0
-        if first & (RSV1 | RSV2_RSV3) & ~allowed:
+        if first & RESERVED & ~allowed:
             raise WebSocketError(PROTOCOL_ERROR, "A reserved bit is set.")
         # "The server MUST close the connection upon receiving a frame that is not masked. [...] A client MUST close a connection if it
         # detects a masked frame." (§5.1)

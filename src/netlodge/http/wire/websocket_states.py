@@ -34,7 +34,8 @@ CONTROL: Final = 0x8
 FIN: Final = 0x80
 RSV1: Final = 0x40
 """Set in the first frame of a message that is compressed (RFC 7692 §6)."""
-RSV2_RSV3: Final = 0x30
+RESERVED: Final = 0x70
+"""RSV1 and the two others."""
 MASK: Final = 0x80
 """In the second octet."""
 
