@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -56,7 +57,7 @@ def run_wrk(
     command = [wrk, "-t", str(threads), "-c", str(connections), "-d", f"{seconds}s", "--timeout", "10s", "--latency"]
     if script:
         command += ["-s", str(HERE / script)]
-    command += [f"http://127.0.0.1:{server.port}{path}", *([server.name.replace(" ", "")] if script else [])]
+    command += [f"{server.scheme}://127.0.0.1:{server.port}{path}", *([server.name.replace(" ", "")] if script else [])]
     before = server.tree.cpu_seconds()
     outcome = subprocess.run(
         pinned(command, core),
@@ -68,6 +69,35 @@ def run_wrk(
     )
     cpu_seconds = server.tree.cpu_seconds() - before
     return read_wrk(outcome.stdout + outcome.stderr, cpu_seconds)
+
+
+def run_handshakes(server: Server, *, seconds: int, core: str) -> Round:
+    """Shake hands with `server` again and again, a new session each time, by TLS 1.3. One at a time: what counts is what it costs the
+    server. Raises `LoadError` without openssl."""
+    openssl = find("openssl")
+    if openssl is None:
+        raise LoadError("openssl is not installed")
+    command = [openssl, "s_time", "-connect", f"127.0.0.1:{server.port}", "-new", "-tls1_3", "-time", str(seconds)]
+    before = server.tree.cpu_seconds()
+    started = time.monotonic()
+    outcome = subprocess.run(
+        pinned(command, core),
+        capture_output=True,
+        text=True,
+        timeout=seconds + 60,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    elapsed = time.monotonic() - started
+    return read_s_time(outcome.stdout + outcome.stderr, elapsed, server.tree.cpu_seconds() - before)
+
+
+def read_s_time(output: str, seconds: float, cpu_seconds: float) -> Round:
+    """What `openssl s_time` printed, as a `Round` whose requests are handshakes."""
+    total = re.search(r"(\d+) connections in \d+ real seconds", output)
+    if total is None or total[1] == "0" or "ERROR" in output:
+        return Round(1, 1.0, 0.0, 0.0, f"openssl: {output.strip().splitlines()[-1] if output.strip() else 'no output'}")
+    return Round(int(total[1]), seconds, cpu_seconds, 0.0, "")
 
 
 def read_wrk(output: str, cpu_seconds: float) -> Round:

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench.results import Table, judge
-from bench.servers import FLOOR, NGINX, NGINX_CACHE
+from bench.servers import FLOOR, NGINX, NGINX_CACHE, NGINX_CACHE_TLS, NGINX_TLS
 
 HEADINGS = {
     "cpu_us": "CPU us/req",
@@ -28,7 +28,13 @@ HEADINGS = {
     "cpu_s": "CPU s",
 }
 WHOLE = {"requests_per_s", "alone_requests_per_s", "kept", "mib_per_s"}
-RATIOS = ((NGINX, "/nginx"), (NGINX_CACHE, "/nginx cache"), (FLOOR, "/C loop"))
+RATIOS = (
+    (NGINX, "/nginx"),
+    (NGINX_TLS, "/nginx"),
+    (NGINX_CACHE, "/nginx cache"),
+    (NGINX_CACHE_TLS, "/nginx cache"),
+    (FLOOR, "/C loop"),
+)
 
 
 def render(table: Table) -> Iterator[str]:

@@ -6,7 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from bench.servers import FLOOR, LODGE, LODGE_FIXED, NGINX, NGINX_CACHE, NGINX_GZIP, NGINX_GZIP_STATIC, SQUID
+from bench.servers import (
+    FLOOR,
+    LODGE,
+    LODGE_FIXED,
+    LODGE_FIXED_TLS,
+    LODGE_TLS,
+    NGINX,
+    NGINX_CACHE,
+    NGINX_CACHE_TLS,
+    NGINX_GZIP,
+    NGINX_GZIP_STATIC,
+    NGINX_TLS,
+    SQUID,
+)
 
 
 @dataclass(slots=True)
@@ -53,6 +66,9 @@ BUDGETS = (
     Budget("remembered 1 KiB answer, log and metrics on", "small", "cpu_us", NGINX_CACHE, 0.65, LODGE_FIXED),
     Budget("remembered 1 KiB answer, log and metrics on", "small", "cpu_us", FLOOR, 1.6, LODGE_FIXED),
     Budget("static 1 KiB file", "small", "cpu_us", NGINX, 0.8),
+    Budget("remembered 1 KiB answer over TLS 1.3", "tls", "cpu_us", NGINX_CACHE_TLS, 1.0, LODGE_FIXED_TLS),
+    Budget("static 1 KiB file over TLS 1.3", "tls", "cpu_us", NGINX_TLS, 1.0, LODGE_TLS),
+    Budget("full handshake of TLS 1.3", "handshakes", "cpu_us", NGINX_TLS, 1.5, LODGE_TLS),
     Budget("request head not seen before", "unseen", "cpu_us", SQUID, 1.0),
     Budget("1 MiB", "large", "cpu_us", NGINX, 2.0),
     Budget("1 MiB", "large", "cpu_us", SQUID, 0.25),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bench.load import Holders, LoadError, Round, download, run_wrk
+from bench.load import Holders, LoadError, Round, download, run_handshakes, run_wrk
 from bench.processes import cores
 from bench.results import Row, Table
 from bench.servers import Server, Setting, end_line_up, start_line_up
@@ -161,6 +161,17 @@ def drive_beside(kind: str) -> Callable[[Setting, Effort, Table], None]:
     return run
 
 
+def drive_handshakes(setting: Setting, effort: Effort, table: Table) -> None:
+    """Full handshakes, one after the other: what each costs."""
+    servers = one_of_each_tree(setting.servers)
+
+    def load(server: Server) -> Round:
+        return run_handshakes(server, seconds=effort.seconds, core=str(cores()[1]))
+
+    for name, rounds in interleave(servers, effort.rounds, load).items():
+        table.rows.append(summarize(name, rounds))
+
+
 def drive_huge(setting: Setting, effort: Effort, table: Table) -> None:
     """One download of a huge file: how much more memory the server took, at its peak, than before."""
     for server in one_of_each_tree(setting.servers):
@@ -194,6 +205,10 @@ SCENARIOS: Final = (
         "1 KiB behind a login by Basic, 64 connections",
         ("nginx-login", "lodge-login"),
         drive(SMALL, script="login.lua"),
+    ),
+    Scenario("tls", "1 KiB over TLS 1.3, keep-alive, 64 connections", ("nginx-tls", "lodge-tls"), drive(SMALL)),
+    Scenario(
+        "handshakes", "full handshakes of TLS 1.3, one after the other", ("nginx-tls", "lodge-tls"), drive_handshakes
     ),
     Scenario("unseen", "1 KiB, each request head never seen before", ALL, drive(SMALL, script="unseen.lua")),
     Scenario("large", "1 MiB, 64 connections", ALL[1:], drive(LARGE)),
@@ -235,6 +250,7 @@ COLUMNS: Final = {
     "idle": ("kib_each", "slowdown", "cpu_us", "requests_per_s", "alone_requests_per_s", "p99_ms", "alone_p99_ms"),
     "slow": ("slowdown", "cpu_us", "requests_per_s", "alone_requests_per_s", "p99_ms", "alone_p99_ms", "kept"),
     "huge": ("growth_mib", "mib_per_s", "cpu_s"),
+    "handshakes": ("cpu_us", "cpu_us_least", "requests_per_s"),
 }
 
 

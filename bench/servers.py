@@ -44,6 +44,10 @@ LODGE_APP = "Netlodge, bare ASGI"
 NGINX_LOGIN = "nginx auth_basic"
 LODGE_OPEN = "Netlodge, no login asked"
 LODGE_LOGIN = "Netlodge, login"
+NGINX_TLS = "nginx, TLS"
+NGINX_CACHE_TLS = "nginx proxy_cache, TLS"
+LODGE_TLS = "Netlodge, TLS"
+LODGE_FIXED_TLS = "Netlodge, no file, TLS"
 
 ACCOUNT = ("bench", "correct horse")
 """Whom `login.lua` logs in."""
@@ -56,6 +60,7 @@ class Server:
     name: str
     port: int
     tree: ProcessTree
+    scheme: str = "http"
 
 
 @dataclass(slots=True)
@@ -219,7 +224,7 @@ def start_lodge(setting: Setting, name: str = LODGE, *overrides: str) -> list[Se
     command = [NETLODGE, "up", "--only", "web"]
     if name == LODGE_APP:
         command += ["--app", "bench.application:application"]
-    elif name != LODGE_FIXED:
+    elif not name.startswith(LODGE_FIXED):
         command += ["--files", str(setting.site)]
     for key, value in settings.items():
         command += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
@@ -232,10 +237,11 @@ def start_lodge_parsing(setting: Setting) -> list[Server]:
     return start_lodge(setting, LODGE_PARSING, "recall.enabled=false")
 
 
-def start_lodge_fixed(setting: Setting) -> list[Server]:
+def start_lodge_fixed(setting: Setting, name: str = LODGE_FIXED, *overrides: str) -> list[Server]:
     """The same octets, of which the settings are the source: remembered, and no file to look at before each answer."""
     body = "a" * 1024
-    return start_lodge(setting, LODGE_FIXED, f'web.site=[{{ routes = [{{ path = "/", respond = "{body}" }}] }}]')
+    site = f'web.site=[{{ routes = [{{ path = "/", respond = "{body}" }}] }}]'
+    return start_lodge(setting, name, site, *overrides)
 
 
 def start_lodge_app(setting: Setting) -> list[Server]:
@@ -281,6 +287,54 @@ def start_lodge_login(setting: Setting) -> list[Server]:
     return [*start_lodge(setting, LODGE_OPEN), *start_lodge(setting, LODGE_LOGIN, f"web.site={site}")]
 
 
+def start_nginx_tls(setting: Setting) -> list[Server]:
+    ports = {name: free_port() for name in (NGINX_TLS, NGINX_CACHE_TLS)}
+    certificate = setting.place / "nginx-tls.pem"
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "2",
+    ]
+    command += ["-subj", "/CN=localhost", "-keyout", str(certificate), "-out", "-"]
+    made = subprocess.run(command, check=True, capture_output=True)
+    with certificate.open("ab") as file:
+        file.write(made.stdout)
+    configuration = setting.place / "nginx-tls.conf"
+    configuration.write_text(
+        fill_in(
+            "nginx-tls.conf.in",
+            user="user root;" if os.geteuid() == 0 else "",
+            workers=setting.workers,
+            place=setting.place,
+            site=setting.site,
+            certificate=certificate,
+            static_port=ports[NGINX_TLS],
+            cached_port=ports[NGINX_CACHE_TLS],
+            origin_port=free_port(),
+        )
+    )
+    command = [program("nginx"), "-e", str(setting.place / "nginx-tls.error.log"), "-c", str(configuration)]
+    tree = setting.start(command, "nginx-tls", ports[NGINX_TLS])
+    return [Server(name, port, tree, "https") for name, port in ports.items()]
+
+
+def start_lodge_tls(setting: Setting) -> list[Server]:
+    """The files and the fixed answer again, asked by TLS."""
+    servers = []
+    for name, start in ((LODGE_TLS, start_lodge), (LODGE_FIXED_TLS, start_lodge_fixed)):
+        port = free_port()
+        (server,) = start(setting, name, f"web.listen_tls=127.0.0.1:{port}")
+        servers.append(Server(name, port, server.tree, "https"))
+    return servers
+
+
 STARTERS: dict[str, Callable[[Setting], list[Server]]] = {
     # In this order: Varnish and Squid fetch from nginx.
     "floor": start_floor,
@@ -297,6 +351,8 @@ STARTERS: dict[str, Callable[[Setting], list[Server]]] = {
     "lodge-app": start_lodge_app,
     "nginx-login": start_nginx_login,
     "lodge-login": start_lodge_login,
+    "nginx-tls": start_nginx_tls,
+    "lodge-tls": start_lodge_tls,
 }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.load import Round, read_wrk
+from bench.load import Round, read_s_time, read_wrk
 from bench.processes import ProcessTree, StartError, free_port
 from bench.report import render, render_budgets
 from bench.results import BUDGETS, Row, Table, judge
@@ -48,6 +48,22 @@ def test_a_round_is_read() -> None:
 )
 def test_errors_make_a_round_invalid(output: str) -> None:
     assert read_wrk(output, 0.2).fault
+
+
+S_TIME = """Collecting connection statistics for 2 seconds
+***
+
+930 connections in 0.95s; 978.95 connections/user sec, bytes read 0
+930 connections in 3 real seconds, 0 bytes read per connection
+"""
+
+
+def test_handshakes_are_read() -> None:
+    measured = read_s_time(S_TIME, 2.0, 0.93)
+    assert (measured.requests, measured.rate, measured.fault) == (930, 465.0, "")
+    assert measured.cpu_us == pytest.approx(1000.0)
+    for broken in ("ERROR\n" + S_TIME, S_TIME.replace("930", "0"), ""):
+        assert read_s_time(broken, 2.0, 0.93).fault
 
 
 def test_a_row_is_the_median_and_one_fault_spoils_it() -> None:

@@ -21,7 +21,7 @@ from tests.e2e.websocket_site import BARE, FASTAPI, PAGE, STARLETTE
 SETTINGS = """
 [limits]
 websocket_message = "32 MiB"
-websocket_ping = "1 s"
+websocket_ping = "2 s"
 [[web.site]]
 routes = [
   { path = "/", app = "bare:app" },

@@ -201,6 +201,17 @@ class TestRequests:
         assert "serverIPAddress" not in entry_of(http_record(host="192.0.2.1:80"))
 
 
+class TestHttp2:
+    def test_is_called_as_browsers_call_it_and_has_heads_of_no_known_size(self) -> None:
+        head = b"GET /a HTTP/2.0\r\nhost: localhost\r\n\r\n"
+        answer = b"HTTP/2.0 200 OK\r\ncontent-type: text/plain\r\n\r\n"
+        entry = entry_of(http_record(version="2", target="/a", request_head=head, response_head=answer))
+        for message in (entry["request"], entry["response"]):
+            assert (message["httpVersion"], message["headersSize"]) == ("HTTP/2", -1)
+        assert entry["request"]["headers"] == [{"name": "host", "value": "localhost"}]
+        assert entry["response"]["headers"] == [{"name": "content-type", "value": "text/plain"}]
+
+
 class TestResponses:
     def test_an_exchange_without_an_answer_has_status_0(self) -> None:
         response = entry_of(http_record(status=0, sent=0, response_head=b"", response_body=b"", outcome="aborted"))[

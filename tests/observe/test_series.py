@@ -54,6 +54,12 @@ class TestHttp:
         assert registry.value("netlodge_http_request_content_bytes_total", door="web") == 14
         assert registry.value("netlodge_http_response_content_bytes_total", door="web") == 2001
 
+    @pytest.mark.parametrize(("version", "label"), [("1.0", "1.0"), ("1.1", "1.1"), ("2", "2"), ("", "other")])
+    def test_versions_are_counted(self, version: str, label: str) -> None:
+        registry = counted((http_record(version=version), 3))
+        assert registry.value("netlodge_http_versions_total", door="web", version=label) == 3
+        assert registry.value("netlodge_http_versions_total") == 3
+
     def test_recalled_answers_are_counted(self) -> None:
         registry = counted((http_record(is_recalled=True), 5), (http_record(), 1))
         assert registry.value("netlodge_http_recalled_total") == 5
@@ -149,11 +155,17 @@ def test_what_recall_tables_hold_and_let_go_is_seen() -> None:
     series.sample("octets", answers=5, octets=7000, dropped=2, evicted=1)
     series.sample("octets", answers=3, octets=4000, dropped=3, evicted=1)
     series.sample("meaning", answers=1, octets=1100, dropped=0, evicted=4)
+    series.sample("h2", answers=2, octets=900, dropped=0, evicted=0)
     said = {
         name: tuple(registry.value(f"netlodge_recall_{name}", door="web", table=table) for table in series.TABLES)
         for name in ("answers", "bytes", "dropped_total", "evicted_total")
     }
-    assert said == {"answers": (3, 1), "bytes": (4000, 1100), "dropped_total": (3, 0), "evicted_total": (1, 4)}
+    assert said == {
+        "answers": (3, 1, 2),
+        "bytes": (4000, 1100, 900),
+        "dropped_total": (3, 0, 0),
+        "evicted_total": (1, 4, 0),
+    }
 
 
 def test_the_limits_that_refuse_connections_are_settings() -> None:

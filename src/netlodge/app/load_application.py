@@ -73,13 +73,13 @@ def _modules_in(folder: Path) -> list[str]:
 def _failure(text: str, doing: str, error: BaseException) -> NetlodgeError:
     """What an application's own code raised, with the line that raised it. The whole traceback is in the log at level `debug`."""
     logger.debug("%s failed", doing, exc_info=error)
-    if isinstance(error, SyntaxError) and error.filename:
-        place = f" ({error.filename}, line {error.lineno})"
+    if isinstance(error, SyntaxError):
+        said, place = error.msg, f" ({error.filename}, line {error.lineno})"
     else:
         frames = [
             frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen ")
         ]
         own = [frame for frame in frames if "importlib" not in frame.filename and frame.filename != __file__]
         place = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
-    said = str(error).splitlines()[0] if str(error) else ""
+        said = str(error).partition("\n")[0]
     return NetlodgeError(f'app = "{text}": {doing} raised {type(error).__name__}{f": {said}" if said else ""}{place}')

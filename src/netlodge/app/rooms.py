@@ -28,10 +28,15 @@ from netlodge.dashboard.status import Dashboard
 from netlodge.http.handlers.error_pages import error_response
 from netlodge.http.handlers.https import TellHttps
 from netlodge.http.message import Handler
+from netlodge.http.session.first_octets import FirstOctets
 from netlodge.http.session.h1 import Http1Session
+from netlodge.http.session.h2 import Http2Session
+from netlodge.http.session.h2_answers import Http2Answer
+from netlodge.http.session.h2c import UpgradesToHttp2
 from netlodge.http.session.refusal import refusal_of_connection
 from netlodge.http.session.remembering import HttpAnswer
 from netlodge.http.session.service import HttpLimits, HttpService
+from netlodge.http.wire.h2_credit import Http2Limits
 from netlodge.http.wire.limits import WireLimits
 from netlodge.lines.datagrams import LineDatagrams
 from netlodge.lines.services import SERVICES
@@ -40,6 +45,7 @@ from netlodge.net.connection import StreamConnection
 from netlodge.net.datagram import CHATTERING_PORTS, DatagramCounters, DatagramDoor
 from netlodge.net.listener import DoorCounters, DoorLimits, StreamDoor
 from netlodge.net.sockets import Endpoint, bind
+from netlodge.net.tls import TlsStream
 from netlodge.net.tls_service import INTERNAL_ERROR
 from netlodge.observe.access_log import AccessLog
 from netlodge.observe.journal import Observer
@@ -58,7 +64,10 @@ def control_socket(settings: Settings, pid: int) -> Path:
     return settings.run_folder / f"worker-{pid}.sock"
 
 
-def _review(recall: Recall[bytes, HttpAnswer] | Recall[str, HttpAnswer], sample: Callable[..., None]) -> None:
+def _review(
+    recall: Recall[bytes, HttpAnswer] | Recall[str, HttpAnswer] | Recall[bytes, Http2Answer],
+    sample: Callable[..., None],
+) -> None:
     # Before it is counted: what holds no longer gives back the file that it kept open, though nobody asks for it again.
     recall.review(REVIEWED)
     sample(answers=len(recall), octets=recall.octets, dropped=recall.dropped, evicted=recall.evicted)
@@ -157,6 +166,7 @@ class LodgeRooms:
             recalled = series.recall[service.door]
             _review(service.recall, partial(recalled.sample, "octets"))
             _review(service.alike, partial(recalled.sample, "meaning"))
+            _review(service.recall_h2, partial(recalled.sample, "h2"))
         for door in self._secure:
             door.review()
 
@@ -185,9 +195,9 @@ class LodgeRooms:
         if service in LINE_SERVICES:
             return self._line_door(service) if kind == "stream" else self._line_datagrams(service)
         if service == "web":
-            return self._http_door(service, self._web, server_field=self._settings.web.server_field)
+            return self._web_door(service)
         if service == "web_tls":
-            return self._https_door(service, self._web, server_field=self._settings.web.server_field)
+            return self._https_door(service)
         return self._http_door(service, self._dashboard())
 
     @cached_property
@@ -223,14 +233,36 @@ class LodgeRooms:
             name, lambda connection: Http1Session(connection, service), refusal_of_connection(service)
         )
 
-    def _https_door(self, name: str, handler: Handler, *, server_field: str) -> StreamDoor:
-        service = self._http_service(name, handler, scheme="https", server_field=server_field)
+    def _web_door(self, name: str) -> StreamDoor:
+        """The sites in the clear: HTTP/1.1, and HTTP/2 as `web.h2c` has it."""
+        h2c, server_field = self._settings.web.h2c, self._settings.web.server_field
+        if h2c == "off":
+            return self._http_door(name, self._web, server_field=server_field)
+        service = self._http_service(name, self._web, server_field=server_field, speaks_http2=True)
+        if h2c == "upgrade":
+            service.handler = UpgradesToHttp2(service.handler, lambda: service)
+        self._services.append(service)
+        return self._stream_door(
+            name, lambda connection: FirstOctets(connection, service), refusal_of_connection(service)
+        )
+
+    def _https_door(self, name: str) -> StreamDoor:
+        """The sites over TLS: HTTP/2 or HTTP/1.1, as client and door agreed by ALPN."""
+        server_field = self._settings.web.server_field
+        speaks_http2 = self._settings.web.http2
+        service = self._http_service(
+            name, self._web, scheme="https", server_field=server_field, speaks_http2=speaks_http2
+        )
         in_the_clear = self._http_service(name, TellHttps(), server_field=server_field, remembers=False)
         self._services.append(service)
+
+        def new_session(stream: TlsStream) -> Session:
+            return Http2Session(stream, service) if stream.protocol == "h2" else Http1Session(stream, service)
+
         secure = SecureDoor(
             name,
             self._supplies,
-            lambda stream: Http1Session(stream, service),
+            new_session,
             in_the_clear=lambda connection: Http1Session(connection, in_the_clear),
         )
         self._secure.append(secure)
@@ -245,10 +277,12 @@ class LodgeRooms:
         server_field: str = "netlodge",
         note: Callable[[Entry], None] | None = None,
         remembers: bool = True,
+        speaks_http2: bool = False,
     ) -> HttpService:
         settings = self._settings
         limits = settings.limits
-        octets = settings.recall.memory // 2 if settings.recall.enabled and remembers else 0
+        tables = 3 if speaks_http2 else 2
+        octets = settings.recall.memory // tables if settings.recall.enabled and remembers else 0
         remembering = (octets, self._clock, self._shared.generations)
         return HttpService(
             handler,
@@ -276,6 +310,23 @@ class LodgeRooms:
             loop=self._loop,
             server_field=server_field,
             capture=settings.taps.body_bytes,
+            recall_h2=Recall(*remembering) if speaks_http2 else None,
+            http2=self._http2_limits(),
+        )
+
+    def _http2_limits(self) -> Http2Limits:
+        limits = self._settings.limits
+        return Http2Limits(
+            header_list_size=limits.head_size,
+            field_block_size=limits.h2_field_block_size,
+            continuations=limits.h2_continuations,
+            concurrent_streams=limits.h2_concurrent_streams,
+            stream_window=limits.h2_stream_window,
+            connection_window=limits.h2_connection_window,
+            frame_size=limits.h2_frame_size,
+            control_frames=limits.h2_control_frames,
+            resets=limits.h2_resets,
+            window_updates=limits.h2_window_updates,
         )
 
     def _line_limits(self) -> LineLimits:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from netlodge.app.supplies import Supplies
 from netlodge.config import settings as config
@@ -20,7 +22,12 @@ from netlodge.net.certificates import Certificates, Stock
 from netlodge.net.connection import StreamConnection
 from netlodge.net.tls import TlsStream
 from netlodge.net.tls_service import Cleartext, TlsCounters, TlsService
-from netlodge.store.authority import Authority, make_root
+from netlodge.store.authority import DAY, Authority, make_root, read_root
+
+logger = logging.getLogger("netlodge.tls")
+
+WARNED_DAYS: Final = 60
+"""How long before its end the root is spoken of: as long as a leaf lives until it is renewed."""
 
 
 def with_https(handler: Handler, site: config.Site, supplies: Supplies) -> Handler:
@@ -56,11 +63,17 @@ def prepare_tls(loaded: Loaded, stocks: Mapping[str, Stock]) -> dict[str, Stock]
     Raises `NetlodgeError`: a certificate cannot be used, or the authority's folder not be written to."""
     if not speaks_tls(loaded.settings, loaded.doors):
         return dict(stocks)
-    folder = loaded.settings.ca_folder
+    folder, now = loaded.settings.ca_folder, time.time()
     try:
-        make_root(folder, time.time())
+        make_root(folder, now)
     except OSError as error:
         raise NetlodgeError(f"data: the local authority cannot be made in {folder}: {error.strerror}.") from error
+    root = read_root(folder)
+    if root.ends < now + WARNED_DAYS * DAY:
+        logger.warning(
+            "The time of the local authority (%s) %s; remove %s, start again, and run `netlodge ca install`.",
+            root.name, "is over" if root.ends <= now else "is over soon", folder,
+        )  # fmt: skip
     wanted = [PairFiles(each.certificate, each.key) for each in loaded.settings.tls.certificate]
     return {door: stock.taking(wanted) for door, stock in stocks.items()}
 

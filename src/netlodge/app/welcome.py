@@ -65,13 +65,14 @@ def _shown(path: Path) -> str:
 
 
 def _example(service: str, address: tuple[str, int] | str, settings: Settings) -> str:
+    ca = _shown(settings.ca_folder / "root.pem")
     if isinstance(address, str):
-        return f"curl --unix-socket {address} http://localhost/"
+        trust, scheme = (f" --cacert {ca}", "https") if service == "web_tls" else ("", "http")
+        return f"curl{trust} --unix-socket {address} {scheme}://localhost/"
     host, port = address[:2]
     place = name_of("stream", address)
     if service == "web_tls" and host in LOOPBACK and _answers_to_any(settings):
         place = f"localhost:{port}"
-    ca = _shown(settings.ca_folder / "root.pem")
     return _EXAMPLES[service].format(address=place, host=host, port=port, ca=ca)
 
 

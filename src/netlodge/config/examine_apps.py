@@ -29,11 +29,13 @@ class AppName(NamedTuple):
 
 def complaint_about_app(text: str) -> str:
     """Why `text` names no application, as the end of a sentence; empty if it does."""
+    path, colon, name = text.partition(":")
+    if path.endswith(".py"):
+        meant = f"{path[:-3].removeprefix('./').replace('/', '.')}:{name or 'app'}"
+        if AppName.parse(meant):
+            return f'must be module:name; did you mean "{meant}"?'
     if AppName.parse(text):
         return ""
-    path, colon, name = text.partition(":")
-    if path.endswith(".py") and AppName.parse(f"{path[:-3].strip('./').replace('/', '.')}:{name or 'app'}"):
-        return f'must be module:name; did you mean "{path[:-3].strip("./").replace("/", ".")}:{name or "app"}"?'
     if not colon and AppName.parse(f"{path}:app"):
         return f'must be module:name; did you mean "{path}:app"?'
     return 'must be module:name, such as "shop.main:app"'

@@ -113,7 +113,7 @@ def _request(record: HttpRecord) -> _Object:
         "cookies": _cookies(head),
         "headers": _fields(head),
         "queryString": _pairs(_query(url)),
-        "headersSize": _head_size(record.request_head),
+        "headersSize": _head_size(record.version, record.request_head),
         "bodySize": record.received,
     }
     if record.request_body:
@@ -131,7 +131,7 @@ def _response(record: HttpRecord) -> _Object:
         "headers": _fields(head),
         "content": _content(head, record),
         "redirectURL": head.get("location"),
-        "headersSize": _head_size(record.response_head),
+        "headersSize": _head_size(record.version, record.response_head),
         "bodySize": record.sent,
     }
 
@@ -254,15 +254,16 @@ def _fields(head: Head) -> list[_Object]:
     return [{"name": name, "value": value} for name, value in head.fields]
 
 
-def _head_size(head: bytes) -> int:
-    """Octets up to the empty line, included; -1 ("not available") if the head is not all there as it was."""
-    if not head.endswith(b"\r\n\r\n") or REDACTED.encode() in head:
+def _head_size(version: str, head: bytes) -> int:
+    """Octets up to the empty line, included; -1 ("not available") if the head is not all there as it was. Of HTTP/2 it is a rendering: on
+    the wire it was compressed."""
+    if version == "2" or not head.endswith(b"\r\n\r\n") or REDACTED.encode() in head:
         return -1
     return len(head)
 
 
 def _version(version: str) -> str:
-    return f"HTTP/{version if '.' in version else version + '.0'}" if version else ""
+    return f"HTTP/{version}" if version else ""
 
 
 def _cut(recorded: int, length: int) -> str:

@@ -24,6 +24,9 @@ METHODS: Final = ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST"
 STATUS_CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 """RFC 9110 §15; `none` if the client went away before a status was sent."""
 
+VERSIONS: Final = ("1.0", "1.1", "2")
+"""RFC 9112 §2.3, RFC 9113; what was no request has none, and counts as `other`."""
+
 REFUSALS: Final = (400, 408, 413, 414, 417, 421, 431, 501, 505)
 """The statuses that answer a message which is none, or one over a limit."""
 
@@ -52,6 +55,17 @@ class HttpSeries:
             )
             for method in (*METHODS, OTHER)
             for status_class in range(len(STATUS_CLASSES))
+        }
+        self._versions_now: dict[str, int] = {}
+        self._versions = {
+            version: registry.counter(
+                "netlodge_http_versions_total",
+                "HTTP exchanges that ended, by door and version of HTTP.",
+                is_sparse=True,
+                door=door,
+                version=version,
+            )
+            for version in (*VERSIONS, OTHER)
         }
         self._received = registry.counter(
             "netlodge_http_request_content_bytes_total", "Octets of request content taken in.", door=door
@@ -94,6 +108,7 @@ class HttpSeries:
         stands in the record, nothing is raised."""
         key = (record.method, record.status)
         self._times[key] = self._times.get(key, 0) + times
+        self._versions_now[record.version] = self._versions_now.get(record.version, 0) + times
         self._received_now += record.received * times
         self._sent_now += record.sent * times
         if record.is_recalled:
@@ -116,6 +131,9 @@ class HttpSeries:
                 times
             )
         self._times.clear()
+        for version, times in self._versions_now.items():
+            (self._versions.get(version) or self._versions[OTHER]).add(times)
+        self._versions_now.clear()
         self._received.add(self._received_now)
         self._sent.add(self._sent_now)
         self._recalled.add(self._recalled_now)
@@ -318,8 +336,8 @@ class ObserverSeries:
 class RecallSeries:
     """What the recall tables of one door hold and have let go. `sample` is called in each worker, with that worker's own tables."""
 
-    TABLES: Final = ("octets", "meaning")
-    """By what a question is known: its octets, or what of them the answer depends on."""
+    TABLES: Final = ("octets", "meaning", "h2")
+    """By what a question is known: its octets, or what of them the answer depends on; `h2` has what is answered over HTTP/2."""
 
     def __init__(self, registry: Registry, door: str) -> None:
         self._series = {

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from netlodge.core.contracts import Peer
+from netlodge.http.handlers.application_answers import BUFFER, Nothing
 from netlodge.http.handlers.asgi import MOST_ABANDONED, is_called_as_coroutine
-from netlodge.http.handlers.asgi_exchange import BUFFER, Nothing
 from netlodge.http.message import BodyError, Fields, FileBody, HttpError, Request, Response, TargetForm
 from tests.http.handlers.asking import request_of
 from tests.http.handlers.hosting import Link, asked, at_once, content, hosted, on_loop, posted, turns
@@ -895,6 +895,23 @@ async def test_errors_that_a_vanished_client_brings_about_are_no_noise(caplog: p
 
 
 @on_loop
+async def test_an_application_has_its_grace() -> None:
+    seen: list[str] = []
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+
+    handler = await abandoned(application)
+    await turns()
+    assert seen == [], "the grace is not over"
+    await handler.finish(0)
+    assert seen == ["cancelled"]
+
+
+@on_loop
 async def test_an_application_that_does_not_end_is_cancelled_after_its_grace(caplog: pytest.LogCaptureFixture) -> None:
     seen: list[str] = []
 
@@ -905,9 +922,6 @@ async def test_an_application_that_does_not_end_is_cancelled_after_its_grace(cap
             except asyncio.CancelledError:
                 seen.append("cancelled")
 
-    await abandoned(application)
-    await turns()
-    assert seen == [], "the grace is not over"
     await abandoned(application, grace=0.0)
     while len(seen) < 2:  # noqa: ASYNC110  nobody else is to tell
         await asyncio.sleep(0)
@@ -992,7 +1006,7 @@ async def test_an_answer_is_for_others_only_as_its_cache_control_says(
     else:
         assert remember is not None
         assert (remember.expires, remember.born) == (1000.0 + seconds, 1000.0)
-        assert remember.reads == ({"accept"} if b"vary" in headers else set())
+        assert remember.reads == (frozenset({"accept"}) if b"vary" in headers else frozenset())
 
 
 # --- WebSocket ----------------------------------------------------------------------------------------------------------------

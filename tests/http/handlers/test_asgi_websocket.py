@@ -517,7 +517,10 @@ def test_an_application_that_gives_up_its_accept_closes_when_the_stream_comes(ca
         await send({"type": "websocket.accept"})
 
     async def scenario(bench: Bench) -> None:
-        await bench.connect()
+        response = await bench.ask()
+        await turns()
+        assert response.takeover is not None
+        response.takeover(bench.connection, b"")
         assert bench.heard() == [Close(1011)]
 
     on_bench(application, scenario)
@@ -619,7 +622,7 @@ def test_a_denial_has_the_status_the_fields_and_the_body_of_the_application() ->
     async def application(scope: dict[str, Any], receive: AsgiReceive, send: AsgiSend) -> None:
         await receive()
         headers = [(b"www-authenticate", b"Basic"), (b"cache-control", b"max-age=60")]
-        await send({"type": "websocket.http.response.start", "status": 401, "headers": headers})
+        await send({"type": "websocket.http.response.start", "status": 404, "headers": headers})
         await send({"type": "websocket.http.response.body", "body": b"who are you?"})
         told.append((await receive())["type"])
         with pytest.raises(OSError, match="closed"):
@@ -628,7 +631,7 @@ def test_a_denial_has_the_status_the_fields_and_the_body_of_the_application() ->
 
     async def scenario(bench: Bench) -> None:
         response = await bench.ask()
-        assert response.status == 401
+        assert response.status == 404
         assert response.fields.get("www-authenticate") == "Basic"
         assert response.body == b"who are you?"
         assert response.remember is None
@@ -696,14 +699,16 @@ def test_a_denial_with_an_impossible_status_is_500(caplog: pytest.LogCaptureFixt
     assert caplog.records
 
 
-def test_a_client_that_leaves_before_a_denial_is_whole_is_told() -> None:
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_client_that_leaves_before_a_denial_is_whole_is_told(waits: bool) -> None:
     raised: list[type] = []
 
     async def application(scope: dict[str, Any], receive: AsgiReceive, send: AsgiSend) -> None:
         await send({"type": "websocket.http.response.start", "status": 403})
-        await turns()
+        if not waits:
+            await turns()
         try:
-            await send({"type": "websocket.http.response.body", "body": b"x"})
+            await send({"type": "websocket.http.response.body", "body": b"x" * 100_000, "more_body": True})
         except OSError as error:
             raised.append(type(error))
 

@@ -13,6 +13,7 @@ from netlodge.http.session.websocket import (
     HIGH_WATER,
     LINGER_SECONDS,
     MESSAGE_COST,
+    PONGS,
     TURN_MESSAGES,
     WebSocketLimits,
 )
@@ -144,7 +145,7 @@ async def test_5_5_2_a_ping_is_answered_with_its_data() -> None:
 
 
 @on_loop
-async def test_5_5_3_a_client_that_does_not_read_gets_one_pong_when_it_does() -> None:
+async def test_5_5_3_a_client_that_does_not_read_gets_the_latest_pongs_when_it_does() -> None:
     rig = WebSocketRig()
     rig.connection.stall()
     for number in range(1000):
@@ -152,7 +153,27 @@ async def test_5_5_3_a_client_that_does_not_read_gets_one_pong_when_it_does() ->
     assert rig.heard() == []
     rig.connection.flow()
     rig.pass_time(1)
-    assert rig.heard() == [Pong(b"999")]
+    assert rig.heard() == [Pong(b"%d" % number) for number in range(1000 - PONGS, 1000)]
+
+
+class CountingConnection(MemoryConnection):
+    """A connection that counts the writes."""
+
+    writes = 0
+
+    def write(self, data: bytes) -> None:
+        self.writes += 1
+        super().write(data)
+
+
+@on_loop
+async def test_5_5_3_pings_that_come_together_are_answered_in_one_write() -> None:
+    connection = CountingConnection()
+    rig = WebSocketRig(connection=connection)
+    rig.say(*[Ping(b"%d" % number) for number in range(10)], Text("x"), Ping(b"last"), Close(1000))
+    assert connection.writes == 2
+    assert rig.heard() == [*(Pong(b"%d" % number) for number in range(10)), Pong(b"last"), Close(1000)]
+    await rig.session.receive()
 
 
 @on_loop
@@ -414,6 +435,8 @@ async def test_7_1_the_answer_to_a_close_waits_for_what_was_sent_before() -> Non
     rig.say(Close(1000))
     assert not rig.connection.is_closed
     assert rig.connection.has_sent_eof
+    rig.pass_time(1)
+    assert not rig.connection.is_closed
     rig.connection.flow()
     rig.pass_time(1)
     assert rig.connection.is_closed

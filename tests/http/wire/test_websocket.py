@@ -293,6 +293,11 @@ def test_8_1_the_table_has_all_that_can_be_noticed_early() -> None:
     assert FIRST_WRONG.keys() == {name for name in INVALID if not name.startswith("end missing")}
 
 
+def test_8_1_a_character_in_two_fragments_leaves_nothing_to_the_next_message() -> None:
+    octets = frame(TEXT, b"\xc3", fin=False) + frame(CONTINUATION, b"\xa4")
+    assert outcome(server(), [octets * 3]) == ([Text("ä")] * 3, None)
+
+
 # --- §10.4: limits ----------------------------------------------------------------------------------------------------------
 
 
@@ -434,6 +439,18 @@ def test_7692_8_a_bomb_is_noticed_when_it_is_too_long_and_not_when_it_has_gone_o
     assert error is not None
     assert error.code == 1009
     assert sum(made) == 10_001
+
+
+def test_7692_8_what_a_compressed_message_becomes_is_added_up() -> None:
+    octets = raw_deflate(bytes(1000))
+    pieces = frame(BINARY, octets[:-2], bits=RSV1, fin=False) + frame(CONTINUATION, octets[-2:])
+    for limit, code in ((1000, 0), (999, 1009)):
+        _, error = outcome(server(limit=limit, deflate=DEFLATE), octet_by_octet(pieces))
+        assert (error.code if error else 0) == code
+    two = frame(BINARY, raw_deflate(bytes(600)) + TAIL, bits=RSV1, fin=False)
+    _, error = outcome(server(limit=1000, deflate=DEFLATE), [two + frame(CONTINUATION, raw_deflate(bytes(600)))])
+    assert error is not None
+    assert error.code == 1009
 
 
 def test_7692_a_compressed_message_may_be_longer_than_what_it_holds() -> None:

@@ -43,12 +43,12 @@ class Lifespan:
         task = asyncio.create_task(self._run(scope), name=f"lifespan of {self._name}")
         answer = await self._answer_to("lifespan.startup", task)
         if answer is None and not task.done():
-            await _end(task)
+            await _end(task, 0)
             raise NetlodgeError(
                 f"{self._name}: its startup took longer than limits.app_start_timeout, {self._timeout:g} s."
             )
         if answer is not None and answer["type"] == "lifespan.startup.failed":
-            await _end(task)
+            await _end(task, SECONDS_TO_END)
             raise NetlodgeError(f"{self._name}: its startup failed: {_last_line(answer.get('message', ''))}")
         if answer is not None:  # else it does not know the protocol
             self._task = task
@@ -61,9 +61,10 @@ class Lifespan:
         answer = await self._answer_to("lifespan.shutdown", task)
         if answer is None and not task.done():
             logger.warning("%s: its shutdown took longer than %g s: cancelled", self._name, self._timeout)
+            await _end(task, 0)
         elif answer is not None and answer["type"] == "lifespan.shutdown.failed":
             logger.error("%s: its shutdown failed: %s", self._name, _last_line(answer.get("message", "")))
-        await _end(task)
+        await _end(task, SECONDS_TO_END)
 
     async def _run(self, scope: dict[str, Any]) -> None:
         try:
@@ -87,9 +88,9 @@ class Lifespan:
         return None
 
 
-async def _end(task: asyncio.Task[None]) -> None:
-    """Let an application end by itself; cancel it if it does not."""
-    _, late = await asyncio.wait({task}, timeout=SECONDS_TO_END)
+async def _end(task: asyncio.Task[None], patience: float) -> None:
+    """Let an application end by itself for `patience` seconds; cancel it if it does not."""
+    _, late = await asyncio.wait({task}, timeout=patience)
     if late:
         task.cancel()
         await asyncio.wait({task}, timeout=SECONDS_TO_END)

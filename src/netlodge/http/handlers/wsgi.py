@@ -134,8 +134,9 @@ class Call:
         self._has_failed = False
         self._is_gone = False
         self._is_awaited = False
-        # The loop's alone.
         self._refusal: HttpError | BodyError | None = None
+        """What was wrong with the request's content."""
+        # The loop's alone.
         self._waiter: asyncio.Future[None] | None = None
 
     # --- in the thread ---------------------------------------------------------------------------------------------------
@@ -169,8 +170,7 @@ class Call:
             if self._head is None:
                 raise ProtocolError("it ended without calling start_response")
             self._begin()
-            if self._announced is not None and self._sent < self._announced and not self._is_bodiless:
-                raise ProtocolError(f"the content has {self._sent} octets of the {self._announced} of Content-Length")
+            self._check_length()
         finally:
             # "If the iterable returned by the application has a close() method, the server or gateway must call that method upon completion
             # of the current request, whether the request was completed normally, or terminated early".
@@ -224,20 +224,26 @@ class Call:
         is_bodiless = self._is_bodiless
         if self._announced is not None and self._sent > self._announced and not is_bodiless:
             raise ProtocolError(f"the content is longer than the {self._announced} octets of Content-Length")
+        if self._is_list:
+            self._check_length()
         self._begin()
         if is_bodiless and not self._is_list:
             return
         with self._shared:
             self._pieces.append(piece)
             self._octets += len(piece)
-            # All that was announced is there: what the application still does (its close) need not be waited for.
-            if self._sent == self._announced:
+            # All of it is there: what the application still does (its close) need not be waited for.
+            if self._is_list or self._sent == self._announced:
                 self._is_over = True
             self._tell()
             while self._octets >= BUFFER and not self._is_gone and not is_bodiless and not self._is_over:
                 self._shared.wait()
             if self._is_gone:
                 raise ClientGoneError("the client went away")
+
+    def _check_length(self) -> None:
+        if self._announced is not None and self._sent < self._announced and not self._is_bodiless:
+            raise ProtocolError(f"the content has {self._sent} octets of the {self._announced} of Content-Length")
 
     def _begin(self) -> None:
         """The head may leave: "the application can replace it until the first non-empty block"."""
@@ -280,7 +286,10 @@ class Call:
         try:
             return asyncio.run_coroutine_threadsafe(self._request.body.read(), self._loop).result()
         except (BodyError, HttpError) as error:
-            self._loop.call_soon_threadsafe(self._give_up, error)
+            with self._shared:
+                self._refusal = error
+                self._is_gone = True
+                self._tell()
             raise ClientGoneError(str(error)) from error
         except BaseException as error:
             raise ClientGoneError("the request ended") from error
@@ -388,11 +397,6 @@ class Call:
                 self._file = None
             self._shared.notify_all()
         self._wake()
-
-    def _give_up(self, error: HttpError | BodyError) -> None:
-        """The request's content will not come."""
-        self._refusal = error
-        self.leave()
 
 
 class Content:

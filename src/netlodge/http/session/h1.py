@@ -187,6 +187,11 @@ class Http1Session:
         if at_once and self._phase is REST:
             self._linger()
 
+    @property
+    def awaits_head(self) -> bool:
+        """True while nothing is under way, but at most the beginning of a head."""
+        return self._phase is REST or self._phase is HEAD
+
     def sweep(self, now: float) -> None:
         phase, limits, pace = self._phase, self._service.limits, self._pace
         if phase is REST:

@@ -87,6 +87,16 @@ class Http2Session:
         self._codec.begin()
         self.connection.write(self._codec.take_outgoing())
 
+    def begin_upgraded(self, head: RequestHead, settings: bytes) -> None:
+        """Answer the request that came over HTTP/1.1 and asked to go on like this, as stream 1; `settings` are those that came with it
+        (RFC 7540 §3.2)."""
+        if not self._codec.apply_upgrade_settings(settings):
+            self._end(ErrorCode.PROTOCOL_ERROR, "The HTTP2-Settings are none.")
+            return
+        stream = self._codec.upgraded(head.method)
+        self._handle(RequestReceived(stream, head, has_ended=True))
+        self._pump()
+
     # --- from the connection ------------------------------------------------------------------------------------------------------
 
     def receive_data(self, data: bytes) -> None:

@@ -55,6 +55,9 @@ HIGH_WATER: Final = 128 * 1024
 """Octets of messages that nobody received yet at which the client is made to wait."""
 MESSAGE_COST: Final = 64
 """What a message counts beside its octets: a flood of empty ones is bounded, too."""
+PONGS: Final = 16
+"""Pings of which each is answered; of more at a time, the latest. "An endpoint [...] MAY elect to send a Pong frame for only the most recently
+processed Ping frame" (§5.5.3)."""
 FRAGMENT_OCTETS: Final = 256 * 1024
 """Longer messages leave in fragments of this size, so that nothing waits long behind one, and its compression holds up nobody."""
 TURN_MESSAGES: Final = 64
@@ -127,7 +130,7 @@ class WebSocketSession:
         self._is_clean = False
         self._is_reading_paused = False
         self._is_retiring = False
-        self._owed: Pong | None = None
+        self._owed: deque[Pong] = deque(maxlen=PONGS)
         self._pace = Pace(clock.now)
         self._since = self._heard = clock.now
         self._pinged: float | None = None
@@ -144,21 +147,19 @@ class WebSocketSession:
         self._heard = self._clock.now
         self._pinged = None
         self._codec.receive_data(data)
-        if not self._is_reading_paused:
-            self._take_events()
+        self._take_events()
 
     def receive_eof(self) -> None:
         """Without a Close, this is no proper end (§7.1.5); after it, it is the client's share of it."""
         self._input_has_ended = True
         if self._phase is LINGER:
             self._connection.close()
-        elif not self._is_reading_paused:
+        else:
             self._take_events()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._is_lost = self._input_has_ended = True
-        if not self._is_reading_paused:
-            self._take_events()
+        self._take_events()
         if self.when_lost is not None:
             self.when_lost()
 
@@ -170,7 +171,7 @@ class WebSocketSession:
 
     def sweep(self, now: float) -> None:
         connection, limits, pace = self._connection, self._limits, self._pace
-        self._pay_pong()
+        self._pay_pongs()
         if self._phase is OPEN:
             self._watch(now)
             return
@@ -212,22 +213,22 @@ class WebSocketSession:
     # --- what the client says ------------------------------------------------------------------------------------------
 
     def _take_events(self) -> None:
-        """Take the codec's events as far as there is room for them."""
+        """Take the codec's events as far as there is room for them. `receive` makes room, and calls this again."""
         codec = self._codec
         try:
             while self._phase is not LINGER:
                 if self._octets >= HIGH_WATER:
                     self._pause_reading()
+                    self._pay_pongs()
                     return
                 event = codec.next_event()
                 kind = type(event)
                 if kind is Text or kind is Binary:
                     self._deliver(event.data)  # type: ignore[union-attr]
                 elif kind is Ping:
-                    # "the endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame" (§5.5.3)
-                    self._owed = Pong(event.data)  # type: ignore[union-attr, arg-type]
-                    self._pay_pong()
+                    self._owed.append(Pong(event.data))  # type: ignore[union-attr, arg-type]
                 elif kind is Close:
+                    self._pay_pongs()
                     self._close_came(event)  # type: ignore[arg-type]
                 elif kind is not Pong:
                     break
@@ -235,6 +236,7 @@ class WebSocketSession:
             self._fail(error)
         if self._phase is LINGER:
             return
+        self._pay_pongs()
         if self._input_has_ended:
             self._end_with(WebSocketEnd(ABNORMAL))
             self._linger(is_clean=True)
@@ -263,11 +265,11 @@ class WebSocketSession:
         self._end_with(WebSocketEnd(error.code, error.detail))
         self._linger(is_clean=False)
 
-    def _pay_pong(self) -> None:
-        # A client that sends pings and does not read gets one pong, when it reads.
-        if self._owed is not None and self._connection.is_writable and self._codec.our_state is not CLOSED:
-            pong, self._owed = self._owed, None
-            self._write(pong)
+    def _pay_pongs(self) -> None:
+        """All in one write; to a client that does not read, when it does."""
+        if self._owed and self._connection.is_writable and self._codec.our_state is not CLOSED:
+            self._connection.write(b"".join(map(self._codec.send, self._owed)))
+            self._owed.clear()
 
     def _write(self, event: Ping | Pong | Close) -> None:
         self._connection.write(self._codec.send(event))
@@ -342,7 +344,7 @@ class WebSocketSession:
                 if self._codec.our_state is CLOSED:
                     raise _has_ended() from None
                 raise ValueError(str(error)) from None
-        self._pay_pong()
+        self._pay_pongs()
 
     async def _send_in_fragments(self, message: Message) -> None:
         connection = self._connection
