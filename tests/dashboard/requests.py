@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from netlodge.core.contracts import Peer
 from netlodge.http.message import Fields, Request, TargetForm
 
@@ -21,6 +23,9 @@ class NoLink:
 
     def inform(self, status: int, fields: Fields) -> None:
         raise AssertionError("no interim response was expected")
+
+    def when_ended(self, tell: Callable[[], None]) -> None:
+        """This client does not go before it has its answer."""
 
 
 def request(target: str, *, method: str = "GET", host: str = "localhost") -> Request:

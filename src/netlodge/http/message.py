@@ -207,6 +207,11 @@ class RequestLink(Protocol):
         """Send an interim response, 1xx but not 101 (RFC 9110 §15.2), e.g. 103 with `link`. Not sent to HTTP/1.0."""
         ...
 
+    def when_ended(self, tell: Callable[[], None]) -> None:
+        """Have `tell` called, at once or later, if the client ends its side of the connection before it has the whole answer. Over HTTP/1 that
+        is all that is heard of most clients that have given up, until something is sent to them; but some wait for the answer still."""
+        ...
+
 
 class Visit(Protocol):
     """What the server keeps for one visitor from request to request: who it is, a random identifier in a cookie says.

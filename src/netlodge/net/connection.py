@@ -15,13 +15,10 @@ import os
 import struct
 import sys
 from os import write
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
 from netlodge.core.contracts import Peer, Session
 from netlodge.core.errors import CutShortError
-
-if TYPE_CHECKING:
-    from netlodge.net.listener import StreamDoor
 
 logger = logging.getLogger("netlodge.net")
 
@@ -40,8 +37,27 @@ def peer_of(address: object) -> Peer:
     return Peer("unix:", 0)
 
 
+class Keeper(Protocol):
+    """Whoever a connection came from: a door for one that was accepted (`net.listener`), who dialled for the others (`net.dialled`)."""
+
+    name: str
+    """For the log."""
+
+    def admit(self, connection: StreamConnection, /) -> None:
+        """The stream is there: give `connection` its session."""
+        ...
+
+    def leave(self, connection: StreamConnection, /) -> None:
+        """The stream is gone."""
+        ...
+
+    def fail(self, connection: StreamConnection, defect: Exception, /) -> None:
+        """A method of its session raised `defect`: log it and abort the connection."""
+        ...
+
+
 class StreamConnection(asyncio.Protocol):
-    """One accepted connection. Made by its door, which also gives it its session."""
+    """One connection. Made by its keeper, which also gives it its session."""
 
     __slots__ = (
         "_descriptor", "_is_closing", "_loop", "_transport", "_waiters", "door", "is_secure", "is_writable", "local",
@@ -50,7 +66,7 @@ class StreamConnection(asyncio.Protocol):
 
     session: Session
 
-    def __init__(self, door: StreamDoor, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, door: Keeper, loop: asyncio.AbstractEventLoop) -> None:
         self.door = door
         self._loop = loop
         self._descriptor = -1
@@ -116,7 +132,7 @@ class StreamConnection(asyncio.Protocol):
             except BlockingIOError:
                 sent = 0
             except OSError:
-                self.abort()
+                self._fail_writing()
                 return
             if sent == len(data):
                 return
@@ -209,6 +225,10 @@ class StreamConnection(asyncio.Protocol):
         self._transport.abort()
 
     # --- within ------------------------------------------------------------------------------------------------------------
+
+    def _fail_writing(self) -> None:
+        """The peer takes nothing any more."""
+        self.abort()
 
     def _wake(self, error: Exception | None) -> None:
         if self._waiters is None:

@@ -209,6 +209,8 @@ def _dial_error(failures: Sequence[OSError], host: str, port: int) -> DialError:
 
 def tls_detail(error: ssl.SSLError) -> str:
     """What OpenSSL found wrong, as words."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate does not hold ({error.verify_message})"
     if error.reason == "WRONG_VERSION_NUMBER":
         return "what it speaks is not TLS"  # the first octets were read as a version
     return (error.reason or str(error)).replace("_", " ").lower()
@@ -226,9 +228,6 @@ async def _open(
             opened = await asyncio.get_running_loop().create_connection(
                 make_protocol, sock=sock, ssl=tls, server_hostname=server_hostname
             )
-        except ssl.SSLCertVerificationError as error:
-            detail = f"its certificate does not hold ({error.verify_message})"
-            raise DialError(DialFailure.TLS_FAILED, host, port, detail) from error
         except ssl.SSLError as error:
             raise DialError(DialFailure.TLS_FAILED, host, port, tls_detail(error)) from error
         except ConnectionError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from netlodge.core.clock import FakeClock
 from netlodge.core.contracts import Peer
@@ -29,6 +29,9 @@ class NoLink:
 
     def inform(self, status: int, fields: Fields) -> None:
         raise AssertionError(f"nobody should send {status} here")
+
+    def when_ended(self, tell: Callable[[], None]) -> None:
+        """This client does not go before it has its answer."""
 
 
 def request_of(

@@ -57,9 +57,13 @@ class Link:
 
     def __init__(self) -> None:
         self.informed: list[tuple[int, list[tuple[str, str]]]] = []
+        self.tell: Callable[[], None] = lambda: None
 
     def inform(self, status: int, fields: Fields) -> None:
         self.informed.append((status, list(fields)))
+
+    def when_ended(self, tell: Callable[[], None]) -> None:
+        self.tell = tell
 
 
 def posted(target: str, length: int | None, fields: Mapping[str, str] | None = None) -> tuple[Request, Incoming]:

@@ -856,6 +856,26 @@ async def test_an_application_is_told_and_not_cancelled() -> None:
 
 
 @on_loop
+async def test_a_client_that_ended_its_side_counts_as_gone_but_has_its_answer() -> None:
+    """Somebody who waits for a disconnect hears of it; who sends is heard."""
+    seen: list[object] = []
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        seen.append(await receive())
+        seen.append(await receive())
+        await sending(START, body(b"still"))(scope, receive, send)
+
+    request = asked("GET", "/")
+    answer = asyncio.ensure_future(hosted(application).handle(request))
+    await turns()
+    assert isinstance(request.link, Link)
+    request.link.tell()
+    assert (await answer).body == b"still"
+    assert seen == [DISCONNECT, DISCONNECT]
+
+
+@on_loop
 async def test_a_stream_that_nobody_takes_any_more_is_told() -> None:
     seen: list[object] = []
 

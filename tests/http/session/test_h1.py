@@ -1178,3 +1178,43 @@ async def test_a_client_that_sends_on_after_its_last_answer_is_listened_to_for_a
             await rig.say(b"x" * 1_000_000)
             rig.sweep(1)
     assert rig.connection.is_aborted
+
+
+# --- Told of the end of the client's side -----------------------------------------------------------------------------------------
+
+
+@on_loop
+async def test_a_handler_may_be_told_that_the_client_ended_its_side() -> None:
+    rig = Rig()
+    told: list[str] = []
+
+    async def slow(request: Request) -> Response:
+        request.link.when_ended(lambda: told.append(request.path))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return Response(200, body=b"answer")
+
+    rig.on("/first", slow)
+    rig.on("/second", slow)
+    await rig.say(b"GET /first HTTP/1.1\r\nhost: a\r\n\r\n")
+    rig.connection.deliver(b"GET /second HTTP/1.1\r\nhost: a\r\n\r\n")
+    rig.connection.hang_up()
+    assert told == ["/second"]
+    assert body_of(await rig.hear()) == b"answer", "it may wait for its answer still"
+
+
+@on_loop
+async def test_a_handler_is_told_at_once_if_the_client_ended_its_side_before() -> None:
+    rig = Rig()
+    told: list[str] = []
+
+    async def slow(request: Request) -> Response:
+        await asyncio.sleep(0)
+        request.link.when_ended(lambda: told.append("ended"))
+        return Response(200)
+
+    rig.on("/", slow)
+    rig.connection.deliver(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+    rig.connection.hang_up()
+    await rig.hear()
+    assert told == ["ended"]

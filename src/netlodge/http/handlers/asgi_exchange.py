@@ -144,6 +144,8 @@ class Exchange:
     _refusal: HttpError | BodyError | None = None
     """What was wrong with the request's content."""
     _is_gone = False
+    _peer_has_ended = False
+    """True once the client will send no more. It may wait for the answer still, so that is sent."""
     # What is answered.
     _is_bodiless = False
     _has_trailers = False
@@ -174,6 +176,8 @@ class Exchange:
         while self.stage is not OVER and not self._is_gone:
             if not self._is_told:
                 return await self._receive_content()
+            if self._peer_has_ended:
+                break
             await self._change()
         return {"type": "http.disconnect"}
 
@@ -449,9 +453,16 @@ class Exchange:
         if self._task is not None:
             self._host.abandon(self._task)
 
+    def peer_ended(self) -> None:
+        """The client ended its side: who asks whether it is gone is told that it is."""
+        self._peer_has_ended = True
+        self._wake_listeners()
+
     def goes_on_as(self, task: Task[None]) -> None:
         """The application waits, and goes on in `task`."""
         self._task = task
+        if self.stage is not OVER:
+            self._request.link.when_ended(self.peer_ended)
         if self._is_gone:
             self._host.abandon(task)
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import logging
 from asyncio import CancelledError, Task
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from enum import Enum
 
 from netlodge.core.contracts import Connection
@@ -87,7 +87,7 @@ class Http1Session:
     __slots__ = (
         "_began", "_body", "_clock", "_codec", "_connection", "_drained", "_expects_continue", "_find", "_head", "_heard", "_is_lost",
         "_is_processing", "_is_reading_paused", "_is_retiring", "_journal", "_known", "_lingers_since", "_pace", "_peer_has_ended", "_phase",
-        "_response_started", "_retires_at_once", "_service", "_spare", "_spare_at_codec", "_spare_at_sweep", "_task",
+        "_response_started", "_retires_at_once", "_service", "_spare", "_spare_at_codec", "_spare_at_sweep", "_task", "_tell_of_end",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, service: HttpService) -> None:
@@ -113,6 +113,7 @@ class Http1Session:
         self._is_retiring = False
         self._retires_at_once = False
         self._peer_has_ended = False
+        self._tell_of_end: Callable[[], None] | None = None
         self._is_lost = False
         self._expects_continue = False
         self._response_started = False
@@ -167,6 +168,8 @@ class Http1Session:
             return
         # A client that sent its request and half-closed still gets its answer; one that broke off in the middle does not.
         self._codec.receive_eof()
+        if self._tell_of_end is not None:
+            self._tell_of_end()
         if phase is not EXCHANGE or not self._body.has_ended:
             self._process()
 
@@ -511,6 +514,12 @@ class Http1Session:
         if self._head is not None and self._head.version != "1.0" and not self._response_started:
             self._connection.write(self._codec.send(InformationalHead(status, fields=fields)))
 
+    def when_ended(self, tell: Callable[[], None]) -> None:
+        if self._peer_has_ended:
+            tell()
+        else:
+            self._tell_of_end = tell
+
     # --- answers -----------------------------------------------------------------------------------------------------------
 
     def _start(self, work: Coroutine[object, object, None]) -> None:
@@ -643,6 +652,7 @@ class Http1Session:
     def _next(self) -> None:
         """Both sides of the exchange are done: the next one may begin."""
         self._task = None
+        self._tell_of_end = None
         if self._head is not None:
             self._head = None
             self._codec.start_next_cycle()

@@ -10,38 +10,69 @@ from collections.abc import Iterable
 
 from netlodge.core.recall import Answer
 from netlodge.core.records import HttpRecord
-from netlodge.http.message import REASONS, Remember, Response
+from netlodge.http.message import REASONS, FileBody, MessageError, Remember, Response
 from netlodge.http.rules.dates import imf_fixdate
 from netlodge.http.session.exchange import completed_fields
 from netlodge.http.session.known import BlockParts
 from netlodge.http.session.remembering import REMEMBERED_BODY, may_be_remembered
 from netlodge.http.session.service import HttpService
 from netlodge.http.wire.events import RequestHead
-from netlodge.http.wire.framing import is_bodiless
+from netlodge.http.wire.framing import is_bodiless, is_tunnel, parse_content_length
+from netlodge.http.wire.grammar import OWS
 from netlodge.http.wire.h2_fields import CONNECTION_FIELDS, MalformedError, check_field
 from netlodge.http.wire.h2_frames import DATA, DEFAULT_FRAME, END_HEADERS, END_STREAM, HEADERS, frame_header
 from netlodge.http.wire.hpack import Field, encode_stateless
+from netlodge.http.wire.readers import NOT_IN_TRAILERS
 from netlodge.http.wire.render import SendError
 
 
 def encode_section(fields: Iterable[Field]) -> bytes:
-    """A block of an interim response or of trailers. Raises `SendError`."""
-    return encode_stateless(_checked(fields))
+    """The block of a trailer section. Raises `SendError` for what cannot be sent."""
+    pairs = _sendable(fields)
+    for name, _ in pairs:
+        if name in NOT_IN_TRAILERS:  # RFC 9110 §6.5.1, as in HTTP/1.1
+            raise SendError(f"The field {name!r} must not be sent as a trailer.")
+    return encode_stateless(pairs)
 
 
-def _checked(fields: Iterable[Field]) -> list[Field]:
+def encode_interim(status: int, fields: Iterable[Field]) -> bytes:
+    """The block of an interim response (§8.1). Raises `SendError`."""
+    # "HTTP/2 removes support for the 101 (Switching Protocols) informational status code" (§8.6)
+    if not 100 <= status <= 199 or status == 101:
+        raise SendError(f"{status} is no interim status of HTTP/2.")
+    pairs = _sendable(fields)
+    if any(name == "content-length" for name, _ in pairs):
+        raise SendError("An interim response has no content.")
+    return encode_stateless([(":status", str(status)), *pairs])
+
+
+def _sendable(fields: Iterable[Field]) -> list[Field]:
+    """The fields without those that concern a connection (§8.2.2), and without the space around values that HTTP/1.1 would let its
+    recipient take off (§8.2.1). Raises `SendError`."""
     kept: list[Field] = []
-    for name, value in fields:
-        if name in CONNECTION_FIELDS:
+    for name, spaced in fields:
+        if name in CONNECTION_FIELDS or name == "te":
+            if name == "transfer-encoding":
+                raise SendError("Transfer-Encoding has no place in HTTP/2.")
             continue
-        if name[:1] != ":":
-            try:
-                check_field(name, value)
-                value.encode("latin-1")
-            except (MalformedError, UnicodeEncodeError) as error:
-                raise SendError(str(error)) from None
+        value = spaced.strip(OWS)
+        try:
+            check_field(name, value)
+        except MalformedError as error:
+            raise SendError(str(error)) from None
         kept.append((name, value))
     return kept
+
+
+def announced_length(response: Response) -> int | None:
+    """What the Content-Length of an answer says, if it has one. Raises `SendError` for one that is no number."""
+    value = response.fields.get("content-length")
+    if value is None:
+        return None
+    try:
+        return parse_content_length(value)
+    except MessageError as error:
+        raise SendError(error.detail) from None
 
 
 def encode_date(date: str) -> bytes:
@@ -65,12 +96,17 @@ def encode_head(service: HttpService, head: RequestHead, response: Response) -> 
 
 
 def _parts(service: HttpService, head: RequestHead, response: Response) -> BlockParts:
-    status = response.status
+    status, body = response.status, response.body
     if not 200 <= status <= 999:
         raise SendError(f"{status} is no final status of HTTP/2.")
-    pairs = _checked(pair for pair in completed_fields(service, head.method, response) if pair[0] != "date")
-    if status == 204:
-        pairs = [pair for pair in pairs if pair[0] != "content-length"]
+    announced = announced_length(response)
+    if announced is not None and not is_bodiless(head.method, status) and isinstance(body, bytes | FileBody):
+        length = len(body) if isinstance(body, bytes) else body.length
+        if announced != length:
+            raise SendError(f"The head announces {announced} octets of content, and there are {length}.")
+    pairs = _sendable(pair for pair in completed_fields(service, head.method, response) if pair[0] != "date")
+    if announced is not None and (status == 204 or is_tunnel(head.method, status)):
+        pairs = [pair for pair in pairs if pair[0] != "content-length"]  # RFC 9110 §8.6
     lines = "".join(f"{name}: {value}\r\n" for name, value in pairs)
     shown = f"HTTP/2.0 {status} {REASONS.get(status, '')}\r\n{lines}date: ".encode("latin-1")
     return encode_stateless([(":status", str(status)), *pairs]), shown

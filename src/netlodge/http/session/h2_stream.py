@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from asyncio import CancelledError, Future, Task
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from netlodge.core.eager import continued, start_eagerly
@@ -167,6 +167,9 @@ class Http2Stream:
     def inform(self, status: int, fields: Fields) -> None:
         if not self._has_answered and not self._is_lost:
             self._session.send_head(self.stream, encode_section([(":status", str(status)), *fields]), ends=False)
+
+    def when_ended(self, tell: Callable[[], None]) -> None:
+        """A client that gives up resets its stream; the end of its side says nothing."""
 
     # --- the answer --------------------------------------------------------------------------------------------------------------
 
