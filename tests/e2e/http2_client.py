@@ -22,6 +22,14 @@ from netlodge.http.wire.hpack import encode_stateless
 from tests.e2e.http_client import PATIENCE, BrokenAnswerError
 
 
+class ResetError(BrokenAnswerError):
+    """The server has reset the stream before its answer was whole."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"the stream was reset with {code}")
+        self.code = code
+
+
 @dataclass
 class Answer:
     """One answer: its status, its fields in order, its content."""
@@ -143,7 +151,7 @@ class Http2Client(_Stream):
                 isinstance(event, StreamReset)
                 and not self._answers.get(event.stream_id, Answer(has_ended=True)).has_ended
             ):
-                raise BrokenAnswerError(f"stream {event.stream_id} was reset: {event.error_code}")
+                raise ResetError(int(event.error_code or 0))
         self._flush()
 
     def _flush(self) -> None:

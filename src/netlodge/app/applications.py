@@ -19,6 +19,7 @@ from netlodge.http.handlers.asgi_lifespan import Lifespan
 from netlodge.http.handlers.asgi_scope import AsgiApplication, ScopeMaker
 from netlodge.http.handlers.asgi_websocket import AsgiWebSocket
 from netlodge.http.handlers.native import FormLimits, Lodging, is_lodge_application
+from netlodge.http.handlers.turns import Turns
 from netlodge.http.handlers.wsgi import Threads, Wsgi, WsgiApplication
 from netlodge.http.message import Handler, WebSocketChannel
 from netlodge.http.rules.websocket import DeflateTerms
@@ -55,11 +56,13 @@ class Applications:
     ) -> None:
         """Modules are looked for in `folder` first, unless a route says where."""
         self._limits = settings.limits
+        self._stop_timeout = settings.drain.stop_timeout
         self._folder = folder
         self._clock = clock
         self._loop = loop
         self._database = database
         self._threads: Threads | None = None
+        self._form_turns = Turns(self._limits.forms, "large forms", setting="limits.forms")
         self._loaded: dict[tuple[str, str, Path], _Loaded] = {}
         self._started: list[Lifespan] = []
 
@@ -95,7 +98,8 @@ class Applications:
 
     async def finish(self) -> None:
         """Let what still runs end, then run the shutdown of each that was started, the last one first."""
-        patience = self._limits.app_start_timeout
+        # Of `drain.stop_timeout` something must be left for the shutdown.
+        patience = min(self._limits.app_start_timeout, self._stop_timeout / 2)
         ending = [handler.finish(patience) for loaded in self._loaded.values() for handler in loaded.handlers]
         if self._threads is not None:
             ending.append(self._threads.finish(patience))
@@ -122,7 +126,14 @@ class Applications:
 
     def _lodge_handler(self, name: str, target: Any) -> Handler:
         limits = self._limits
-        forms = FormLimits(limits.form_fields, limits.form_field_size, limits.form_file_size, limits.form_size)
+        forms = FormLimits(
+            limits.form_fields,
+            limits.form_field_size,
+            limits.form_file_size,
+            limits.form_size,
+            limits.form_head_size,
+            self._form_turns,
+        )
         try:
             handler: Handler = target.make_handler(Lodging(self._database, self._clock, forms))
         except NetlodgeError:

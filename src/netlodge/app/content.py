@@ -45,7 +45,14 @@ def with_uploads(handler: Handler, route: config.Route, folder: Path, supplies: 
     if route.uploads == "off":
         return handler
     new_files = NewFiles(supplies.settings.run_folder / "uploads", paths.UNFINISHED)
-    uploads = Uploads(handler, folder, may_hide=route.hidden, new_files=new_files, clock=supplies.clock)
+    uploads = Uploads(
+        handler,
+        folder,
+        may_hide=route.hidden,
+        new_files=new_files,
+        clock=supplies.clock,
+        turns=supplies.upload_turns,
+    )
     if route.uploads == "anyone" or route.access.login:
         return uploads
     # The route's own guard has let the request pass by now: what is left to ask for is the account.

@@ -11,6 +11,7 @@ from netlodge.app.shared import Shared
 from netlodge.config.settings import Settings
 from netlodge.core.contracts import Clock
 from netlodge.http.handlers.compressor import Compressor
+from netlodge.http.handlers.turns import Turns
 from netlodge.store.database import Database
 
 if TYPE_CHECKING:
@@ -32,3 +33,8 @@ class Supplies:
     logins: Logins | None = None
     """Made by `guards.logins_of` when a route first asks for a login."""
     compressor: Compressor = field(default_factory=Compressor)
+    upload_turns: Turns = field(init=False)
+    """Of all routes that take files."""
+
+    def __post_init__(self) -> None:
+        self.upload_turns = Turns(self.settings.limits.uploads, "uploads", setting="limits.uploads")

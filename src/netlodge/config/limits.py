@@ -290,12 +290,22 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     form_field_size: Annotated[
         Size,
         doc(
-            "Longest value of a form's field that is no file, and longest part head. Past it the answer is 413.",
+            "Longest value of a form's field that is no file. Past it the answer is 413.",
             least=64,
             most=1024 * _MIB,
             precedent="Starlette 1 MiB; Django 2.5 MiB in all.",
         ),
     ] = Size.parse("1 MiB")
+    form_head_size: Annotated[
+        Size,
+        doc(
+            "Longest head of one field of a `multipart/form-data` form, in which its name and the name of its file stand. Past it the "
+            "answer is 413.",
+            least=256,
+            most=64 * _KIB,
+            precedent="Django 1 KiB; Go 10 MiB for all of a form.",
+        ),
+    ] = Size.parse("8 KiB")
     form_file_size: Annotated[
         Size,
         doc(
@@ -314,6 +324,25 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             precedent="Django `DATA_UPLOAD_MAX_MEMORY_SIZE` 2.5 MiB; PHP `post_max_size` 8 MiB, with files.",
         ),
     ] = Size.parse("4 MiB")
+    forms: Annotated[
+        int,
+        doc(
+            "Forms of more than 64 KiB, or of unknown length, that each worker reads at once: each may hold `limits.form_size` of memory, "
+            "and a temporary file. Past it the answer is 503.",
+            least=1,
+            most=100_000,
+            precedent="PHP-FPM and Gunicorn by their processes.",
+        ),
+    ] = 100
+    uploads: Annotated[
+        int,
+        doc(
+            "Files that each worker takes at once by PUT: each holds a descriptor, and half a MiB of memory at most. Past it the answer is 503.",
+            least=1,
+            most=100_000,
+            precedent="nginx by `worker_connections`.",
+        ),
+    ] = 512
     login_failures: Annotated[
         int,
         doc(

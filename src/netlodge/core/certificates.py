@@ -1,12 +1,13 @@
-"""The seam between TLS and whoever has certificates: the local authority today, an ACME client one day.
+"""The seam between TLS and whoever has certificates: the local authority today, an ACME client one day. And for whom a certificate is.
 
-RFC 6066 §3 (the name a client asks for), RFC 8555 (ACME).
+RFC 6066 §3 (the name a client asks for), RFC 8555 (ACME); RFC 9525 §6.3 (names with `*`), §6.4 (addresses), for RFC 9110 §4.2.2 and §7.4.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from typing import Final, NamedTuple, Protocol
 
 from netlodge.core.certificate_files import PairFiles
@@ -14,8 +15,46 @@ from netlodge.core.certificate_files import PairFiles
 LONGEST_NAME: Final = 250
 """Of the 253 octets that a name may have (RFC 1035 §2.3.4), what leaves room for `.pem` in the name of a file."""
 LOCALHOST: Final = "localhost"
+COVERED_KEPT: Final = 256
+"""Hosts that `CoveredHosts` keeps at a time: a certificate with a `*` is for any number of them."""
 
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+
+
+class CoveredHosts(dict[str, bool]):
+    """For which hosts a certificate is: `covered[host]`, where `host` is that of a target URI (`http.message.Request.host`). The port is no
+    part of it.
+
+    It is asked before every answer over TLS, so what it has said once costs a look into a table. The table is bounded, and holds none
+    but covered hosts: a client that asks for others leaves nothing behind.
+    """
+
+    __slots__ = ("_names",)
+
+    def __init__(self, names: Iterable[str]) -> None:
+        """`names` as in `Pair.names`: names, in which the first label may be `*`, and addresses."""
+        super().__init__()
+        self._names = frozenset(names)
+
+    def __missing__(self, host: str) -> bool:
+        is_covered = not host or self._is_named(host)
+        if is_covered and len(host) <= LONGEST_NAME:
+            if len(self) >= COVERED_KEPT:
+                self.clear()
+            self[host] = True
+        return is_covered
+
+    def _is_named(self, host: str) -> bool:
+        if host.startswith("["):
+            return _address(host[1:-1]) in self._names
+        # What is not written as an address is written is none, whatever some resolvers make of it.
+        if _address(host):
+            return host in self._names
+        name = host.lower().removesuffix(".")
+        _, dot, parent = name.partition(".")
+        # "the wildcard character [...] appears only as the complete content of the left-most label", and stands for one label
+        # (RFC 9525 §6.3).
+        return name in self._names or (dot == "." and f"*.{parent}" in self._names)
 
 
 class Credential(NamedTuple):
@@ -56,8 +95,12 @@ def host_name(text: str) -> str | None:
 
 def is_address(name: str) -> bool:
     """Whether it is a numeric address, without brackets."""
+    return bool(_address(name))
+
+
+def _address(text: str) -> str:
+    """A numeric address in the form in which certificates are compared by it; empty for what is none."""
     try:
-        ipaddress.ip_address(name)
+        return str(ipaddress.ip_address(text))
     except ValueError:
-        return False
-    return True
+        return ""

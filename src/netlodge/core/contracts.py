@@ -52,8 +52,11 @@ class Connection(Protocol):
     local: Peer
     is_secure: bool
     """True when TLS protects the stream."""
-    is_writable: bool
-    """False from the moment the peer's window and the kernel's buffer are full until what was buffered has left."""
+
+    @property
+    def is_writable(self) -> bool:
+        """False from the moment the peer's window and the kernel's buffer are full until what was buffered has left."""
+        ...
 
     def write(self, data: bytes) -> None:
         """Send `data` after all that was sent before. Never blocks: what the kernel does not take is buffered. A session
@@ -71,8 +74,10 @@ class Connection(Protocol):
 
     may_send_file: bool
 
-    progress: int
-    """Grows whenever the peer's side took something that had to wait."""
+    @property
+    def progress(self) -> int:
+        """Grows whenever the peer's side took something that had to wait."""
+        ...
 
     def unacknowledged(self) -> int:
         """Octets handed over that the peer has not taken yet, as far as the kernel tells: what makes a slow reader differ from one

@@ -51,6 +51,7 @@ class DialledConnection(StreamConnection):
         # The last words of a peer that hung up wait before the end: reading goes on until there.
         self._has_failed = True
         self._descriptor = -1
+        self.is_writable = False
 
 
 class _Dialler:

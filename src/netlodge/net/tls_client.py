@@ -18,6 +18,7 @@ from netlodge.core.contracts import Peer, Session
 from netlodge.core.errors import NetlodgeError
 from netlodge.net.connection import StreamConnection
 from netlodge.net.dial import DialError, DialFailure, tls_detail
+from netlodge.net.dialled import DialledConnection
 from netlodge.net.tls import TlsStream
 from netlodge.net.tls_service import TlsCounters, TlsObject, TlsService
 
@@ -100,6 +101,10 @@ class TlsClientStream(TlsStream):
             return
         self._tls = cast("TlsObject", tls)  # of which only a server's needs more than an SSLObject
         self._shake_hands(received)
+
+    def has_news(self) -> bool:
+        """See `net.dialled`."""
+        return isinstance(self._connection, DialledConnection) and self._connection.has_news()
 
     def receive_eof(self) -> None:
         if self._is_open:

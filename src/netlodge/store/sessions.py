@@ -48,6 +48,8 @@ def _create(connection: sqlalchemy.Connection) -> None:
     connection.execute(insert(_SWEEP).values(only=1, swept=0))
 
 
+_PLAIN: Final = frozenset({str, int, bool, type(None)})
+
 SCHEMA: Final = Schema("sessions", (_create,))
 
 
@@ -184,8 +186,11 @@ def decode(octets: bytes) -> dict[str, Any]:
 
 
 def _is_json(value: object) -> bool:
+    kind = type(value)
+    if kind in _PLAIN:
+        return True
     if isinstance(value, dict):
         return all(type(name) is str for name in value) and all(map(_is_json, value.values()))
     if isinstance(value, list):
         return all(map(_is_json, value))
-    return value is None or type(value) in {str, int, bool} or (type(value) is float and value - value == 0)
+    return kind is float and value - value == 0  # type: ignore[operator]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from netlodge.http.handlers.native import FormLimits
 from netlodge.http.message import BodyError, Fields, Request
@@ -38,13 +38,16 @@ def post(
     pieces: Iterable[bytes],
     fields: Mapping[str, str] | None = None,
     *,
+    length: int | Literal["of the pieces"] | None = "of the pieces",
     cut: bool = False,
 ) -> Request:
-    """A POST; `cut`: the client vanishes behind the last piece."""
+    """A POST. `length` is what its head says, None for nothing; `cut`: the client vanishes behind the last piece."""
     request = request_of("POST", target, {**({"content-type": content_type} if content_type else {}), **(fields or {})})
     pieces = list(pieces)
     request.body = PiecesBody(
-        pieces, length=sum(map(len, pieces)), error=BodyError("the client vanished") if cut else None
+        pieces,
+        length=sum(map(len, pieces)) if length == "of the pieces" else length,
+        error=BodyError("the client vanished") if cut else None,
     )
     return request
 

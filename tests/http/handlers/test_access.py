@@ -10,7 +10,7 @@ import pytest
 
 from netlodge.http.handlers.access import LoginAccess
 from netlodge.http.handlers.respond import Respond
-from netlodge.http.message import Request, Response
+from netlodge.http.message import Fields, Request, Response
 from netlodge.store.database import DatabaseUnavailableError
 from netlodge.store.logins import Claim, LoginPausedError, LoginQueueError, PasswordClaim, TokenClaim
 from tests.http.handlers.asking import answer, content, get, request_of
@@ -59,6 +59,22 @@ def guard(logins: FakeLogins | None = None, *, users: tuple[str, ...] = (), real
 
 def challenges(response: Response) -> list[str]:
     return response.fields.get_all("www-authenticate")
+
+
+class TestCaches:
+    """RFC 9111 §3.5: what answers credentials is shared only if it says that it may be."""
+
+    @pytest.mark.parametrize(
+        ("below", "told"),
+        [("public, max-age=60", "private, max-age=60"), ("no-store", "no-store"), ("private", "private"), (None, None)],
+    )
+    def test_are_told_that_the_answer_is_private(self, below: str | None, told: str | None) -> None:
+        class Cacheable:
+            async def handle(self, request: Request) -> Response:
+                return Response(200, Fields([("cache-control", below)] if below else ()))
+
+        handler = LoginAccess(Cacheable(), FakeLogins(), realm="Staff", client_of=str.encode)
+        assert get(handler, "/", basic("anna:open sesame")).fields.get("cache-control") == told
 
 
 class TestWithoutCredentials:

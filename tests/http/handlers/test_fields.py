@@ -8,7 +8,7 @@ from netlodge.http.handlers.fields import FieldRule, FieldRules
 from netlodge.http.handlers.respond import Respond
 from netlodge.http.message import Fields, HttpError, Request, Response
 from netlodge.http.rules.patterns import PathPattern
-from tests.http.handlers.asking import ask, content, get, holds
+from tests.http.handlers.asking import answer, ask, content, get, holds, request_of
 
 
 class Answering:
@@ -167,3 +167,50 @@ def test_a_fixed_answer_that_is_no_success_ignores_preconditions(status: int) ->
     been a status code other than a 2xx (Successful) or 412. RFC 9110 §13.2.1"""
     response = get(Respond(status, "text"), "/", {"if-match": '"other"', "if-none-match": "*"})
     assert (response.status, "etag" in response.fields) == (status, False)
+
+
+# --- What is for one person ---------------------------------------------------------------------------------------------
+
+
+class Personal:
+    """Answers as the handler of sessions does when a visit was looked at."""
+
+    async def handle(self, request: Request) -> Response:
+        fields = (("cache-control", "private, no-cache"), ("vary", "cookie"))
+        if request.path == "/missing":
+            raise HttpError(404, fields=fields)
+        return Response(200, Fields(fields))
+
+
+@pytest.mark.parametrize("path", ["/", "/missing"])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        FieldRule(PathPattern("*"), cache_control="public, max-age=60"),
+        FieldRule(PathPattern("*"), {"cache-control": "public, max-age=60"}),
+        FieldRule(PathPattern("*"), {"cache-control": ""}),
+        FieldRule(PathPattern("*"), {"vary": ""}, cache_control="public"),
+    ],
+)
+def test_an_answer_for_one_visitor_stays_so_whatever_is_set(rule: FieldRule, path: str) -> None:
+    fields = get(FieldRules(Personal(), [rule, rule]), path).fields
+    assert fields.get("cache-control") == "private, no-cache"
+    assert "cookie" in fields.list_of("vary")
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        FieldRule(PathPattern("*"), cache_control="public, max-age=60, s-maxage=600"),
+        FieldRule(PathPattern("*"), {"cache-control": "public, max-age=60, s-maxage=600"}),
+    ],
+)
+def test_an_answer_behind_a_login_gets_a_cache_control_as_private(rule: FieldRule) -> None:
+    request = request_of("GET", "/")
+    request.route["user"] = "anna"
+    answered = answer(FieldRules(Respond(200, "x"), [rule]), request)
+    assert answered.fields.get("cache-control") == "private, max-age=60"
+    assert (
+        get(FieldRules(Respond(200, "x"), [rule]), "/").fields.get("cache-control")
+        == "public, max-age=60, s-maxage=600"
+    )

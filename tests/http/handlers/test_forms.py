@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from netlodge.http.handlers import forms, spool
-from netlodge.http.handlers.forms import Form, read_form
+from netlodge.http.handlers.forms import IN_A_ROW, SMALL, Form, read_form
 from netlodge.http.handlers.native import FormLimits
 from netlodge.http.handlers.spool import Spool
+from netlodge.http.handlers.turns import Turns
 from netlodge.http.message import BodyError, HttpError, Request
 from netlodge.http.rules.forms import URLENCODED
 from tests.http.handlers.asking import request_of
@@ -177,14 +178,14 @@ TOO_LARGE = {
         urlencoded("/", [("a", "x" * 1001)]),
         urlencoded("/", [("a", "ö" * 501)]),
         multipart("/", [Field("a", b"x" * 1001)]),
-        multipart("/", [Field("a" * 1001, b"")]),
     ],
+    "limits.form_head_size": [multipart("/", [Field("a" * 501, b"")])],
     "limits.form_file_size": [multipart("/", [Field("a", b"x" * 3001, "a")])],
     "limits.form_size": [
         urlencoded("/", [("a", "x" * 900)] * 12),
         post("/", URLENCODED, [b"a" * 9000, b"a" * 9000]),
         multipart("/", [Field("a", b"x" * 900)] * 12),
-        multipart("/", [Field("a" * 500, b"", "b" * 400)] * 12),
+        multipart("/", [Field("a" * 200, b"", "b" * 200)] * 30),
     ],
 }
 
@@ -193,7 +194,7 @@ TOO_LARGE = {
     ("setting", "request_"), [(setting, request) for setting, requests in TOO_LARGE.items() for request in requests]
 )
 def test_what_passes_a_limit_is_refused_with_its_name(setting: str, request_: Request) -> None:
-    error = refusal(request_, replace(LIMITS, file_size=3000))
+    error = refusal(request_, replace(LIMITS, file_size=3000, head_size=500))
     assert (error.status, error.setting) == (413, setting)
 
 
@@ -219,6 +220,73 @@ def test_content_of_unknown_length_is_read_no_further_than_the_limit() -> None:
     assert body.pieces == [b"never read"]
     request.body = PiecesBody([b"a=1"])
     assert read(request).get("a") == "1"
+
+
+class OtherReaders:
+    """Forms of other clients that are being read, until `end`. Each is a large one, and has not come whole."""
+
+    def __init__(self, count: int, limits: FormLimits) -> None:
+        self._goes_on = asyncio.Event()
+        self._tasks = [asyncio.create_task(read_form(self._request(), limits)) for _ in range(count)]
+
+    def _request(self) -> Request:
+        request = post("/", URLENCODED, [])
+        request.body = self
+        return request
+
+    length: int | None = None
+    trailers = None
+
+    async def read(self) -> bytes:
+        await self._goes_on.wait()
+        return b""
+
+    async def end(self) -> None:
+        self._goes_on.set()
+        await asyncio.gather(*self._tasks)
+
+
+LARGE_FORMS = {
+    "of unknown length": lambda: post("/", URLENCODED, [b"a=1"], length=None),
+    "urlencoded": lambda: post("/", URLENCODED, [b"a=1"], length=SMALL + 1),
+    "with files": lambda: post("/", MULTIPART, [written([Field("a", b"1")])], length=SMALL + 1),
+}
+
+
+@pytest.mark.parametrize("kind", LARGE_FORMS)
+def test_only_so_many_large_forms_are_read_at_once(kind: str) -> None:
+    async def script() -> None:
+        limits = replace(LIMITS, size=1 << 20, turns=Turns(2, "large forms", setting="limits.forms"))
+        others = OtherReaders(2, limits)
+        await asyncio.sleep(0)
+        with pytest.raises(HttpError) as caught:
+            await read_form(LARGE_FORMS[kind](), limits)
+        assert (caught.value.status, caught.value.setting) == (503, "limits.forms")
+        assert ("retry-after", "5") in caught.value.fields
+        # A small one is read all the same.
+        assert (await read_form(urlencoded("/", [("a", "1")]), limits)).get("a") == "1"
+        await others.end()
+        assert (await read_form(LARGE_FORMS[kind](), limits)).get("a") == "1"
+
+    asyncio.run(script())
+
+
+def test_others_have_their_turn_while_a_form_of_many_fields_is_read() -> None:
+    async def script() -> int:
+        turns = 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        other = asyncio.create_task(count())
+        await read_form(multipart("/", [Field("a", b"1")] * 100, step=1 << 20), LIMITS)
+        other.cancel()
+        return turns
+
+    assert asyncio.run(script()) >= 100 // IN_A_ROW
 
 
 def test_nothing_more_is_read_of_a_file_that_is_too_large() -> None:

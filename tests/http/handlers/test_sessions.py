@@ -490,6 +490,18 @@ def test_two_known_sessions_in_one_request_are_none(url: str) -> None:
     assert run(url, script) == ["{}", "{}", "{'name': 'Anna'}", "{'name': 'Anna'}"]
 
 
+def test_a_planted_session_does_not_win_by_pushing_the_own_one_out(url: str) -> None:
+    async def script(lodge: Lodge) -> str:
+        anna, planted = Browser(), Browser()
+        await lodge.ask(anna, put(name="Anna"))
+        await lodge.ask(planted, put(name="Mallory"))
+        made_up = [f"id={n:022}" for n in range(CANDIDATES - 1)]
+        line = "; ".join([f"id={planted.jar['id']}", *made_up, f"id={anna.jar['id']}"])
+        return text(await lodge.ask(Browser(), look, cookie=line))
+
+    assert run(url, script) == "{}"
+
+
 def test_only_so_many_identifiers_are_looked_up(url: str) -> None:
     async def script(lodge: Lodge) -> list[str]:
         anna = Browser()

@@ -14,6 +14,7 @@ import pytest
 
 from netlodge.core.clock import FakeClock
 from netlodge.http.handlers.files import Files, FilesSettings
+from netlodge.http.handlers.turns import Turns
 from netlodge.http.handlers.uploads import BATCH, ByMethod, Uploads
 from netlodge.http.message import BodyError, Fields, HttpError, Response
 from netlodge.http.rules import paths
@@ -58,11 +59,14 @@ def delete(site: Uploads, target: str, fields: Mapping[str, str] | None = None) 
     return answer(site, request_of("DELETE", target, fields))
 
 
-def uploads(root: Path, *, may_hide: bool = False, listing: bool = False, nameless: bool = True) -> Uploads:
+def uploads(
+    root: Path, *, may_hide: bool = False, listing: bool = False, nameless: bool = True, most: int = 100
+) -> Uploads:
     clock = later()
     files = Files(FilesSettings(root=root, hidden=may_hide, listing=listing), clock=clock)
     new_files = NewFiles(root.parent / "records", paths.UNFINISHED, nameless=nameless)
-    return Uploads(files, root, may_hide=may_hide, new_files=new_files, clock=clock)
+    turns = Turns(most, "uploads", setting="limits.uploads")
+    return Uploads(files, root, may_hide=may_hide, new_files=new_files, clock=clock, turns=turns)
 
 
 @pytest.fixture
@@ -170,7 +174,7 @@ def test_content_may_be_empty(site: Uploads, www: Path) -> None:
         ("/sub/a.txt", "sub/a.txt"),
         ("/to-sub/a.txt", "sub/a.txt"),
         ("/%C3%A9t%C3%A9%20%25.txt", "été %.txt"),
-        ("/a%0D%0Ab", "a\r\nb"),
+        ("/a%0D%0Ab", None),
         ("/a?b=c", "a"),
         ("/.well-known/../x", None),
         ("/-rf", "-rf"),
@@ -268,6 +272,8 @@ def test_the_file_is_on_the_disk_before_the_answer(www: Path, monkeypatch: pytes
         ("/sub/.new", 404),
         ("/a%2Fb", 404),
         ("/a%00b", 400),
+        ("/a%0Ab", 400),
+        ("/a%7F", 400),
         ("/%2E%2E/a", 400),
         ("/sub/%2e%2e/%2e%2e/a", 400),
         ("/..%2fa", 404),
@@ -736,6 +742,37 @@ def test_a_link_whose_end_may_not_be_seen_stays(site: Uploads, www: Path, monkey
     assert (www / "to-old").is_symlink()
 
 
+# --- How many at once ---------------------------------------------------------------------------------------------------
+
+
+def test_only_so_many_files_are_taken_at_once(www: Path) -> None:
+    site = uploads(www, most=1)
+    seen: list[HttpError] = []
+
+    class Asking(Pieces):
+        """Another upload comes while this one is under way, and a request that is none."""
+
+        async def read(self) -> bytes:
+            octets = await super().read()
+            if octets:
+                request = request_of("PUT", "/other.txt")
+                request.body = UNWANTED
+                with pytest.raises(HttpError) as caught:
+                    await site.handle(request)
+                seen.append(caught.value)
+                assert (await site.handle(request_of("DELETE", "/to-old"))).status == 204
+            return octets
+
+    assert put(site, "/new.txt", Asking(b"x")).status == 201
+    assert [(error.status, error.setting) for error in seen] == [(503, "limits.uploads")]
+    assert ("retry-after", "5") in seen[0].fields
+    assert not (www / "other.txt").exists()
+    # Each gave its turn back, however it ended.
+    assert put(site, "/.hidden", UNWANTED).status == 404
+    assert put(site, "/missing/a", UNWANTED).status == 409
+    assert put(site, "/other.txt").status == 201
+
+
 # --- Unfinished files, and who is asked ---------------------------------------------------------------------------------
 
 
@@ -780,6 +817,7 @@ def test_the_clock_may_stand(www: Path) -> None:
     clock = FakeClock(later().wall)
     files = Files(FilesSettings(root=www), clock=clock)
     new_files = NewFiles(www.parent / "records", paths.UNFINISHED)
-    site = Uploads(files, www, may_hide=False, new_files=new_files, clock=clock)
+    turns = Turns(1, "uploads", setting="limits.uploads")
+    site = Uploads(files, www, may_hide=False, new_files=new_files, clock=clock, turns=turns)
     tags = [put(site, "/new.txt", b"%d" % number).fields.get("etag") for number in range(5)]
     assert len(set(tags)) == 5

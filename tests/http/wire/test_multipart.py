@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from netlodge.http.wire.events import Data
 from netlodge.http.wire.multipart import (
     HEAD_FIELDS,
+    PARAMETERS,
     EndOfForm,
     EndOfPart,
     MultipartError,
@@ -275,6 +276,7 @@ def test_5_1_what_is_no_utf_8_in_a_name_is_replaced() -> None:
         (HEAD + b"\na: b", 400, "control"),
         (HEAD + b"\ra: b", 400, "control"),
         (HEAD + b"\r\na: b" * HEAD_FIELDS, 400, "lines"),
+        (HEAD + b"".join(b"; p%d=x" % n for n in range(PARAMETERS)), 400, "parameters"),
         # §4.3
         (HEAD + b"\r\nContent-Type: multipart/mixed; boundary=c", 400, "multipart"),
         (HEAD + b"\r\nContent-Type: MULTIPART/related", 400, "multipart"),
@@ -315,6 +317,15 @@ def test_4_8_other_fields_are_ignored() -> None:
 def test_parameters_are_read_without_their_case() -> None:
     assert parse_parameters('Text/Plain; Charset="UTF-8"') == ("text/plain", {"charset": "UTF-8"})
     assert parse_parameters("") == ("", {})
+    assert parse_parameters("a/b;; ;\tc=d ;") == ("a/b", {"c": "d"})
+
+
+@pytest.mark.parametrize(
+    ("quoted", "value"),
+    [(r"\"", '"'), (r"\\", "\\"), (r"\\\"", r"\""), (r"\"\\", '"\\'), (r"C:\x", r"C:\x"), (r"\\\x\\", r"\\x" + "\\")],
+)
+def test_a_backslash_escapes_a_quote_or_a_backslash_and_is_itself_before_all_else(quoted: str, value: str) -> None:
+    assert parse_parameters(f'a/b; c="{quoted}"')[1]["c"] == value
 
 
 # --- limits ------------------------------------------------------------------------------------------------------------
@@ -333,7 +344,7 @@ def test_a_long_head_is_refused(segmentation: Segmentation) -> None:
     octets = written([Field("a", b"1")], "b")
     assert read(segmentation(octets), "b", MultipartLimits(head_size=len(HEAD)))
     error = error_of(octets, segmentation, MultipartLimits(head_size=len(HEAD) - 1))
-    assert (error.status, error.setting) == (413, "limits.form_field_size")
+    assert (error.status, error.setting) == (413, "limits.form_head_size")
 
 
 def test_a_head_that_does_not_end_is_refused_before_it_does() -> None:
@@ -341,7 +352,7 @@ def test_a_head_that_does_not_end_is_refused_before_it_does() -> None:
     parser.receive_data(form(b"--b", b"x" * 104))
     with pytest.raises(MultipartError) as caught:
         parser.next_event()
-    assert caught.value.setting == "limits.form_field_size"
+    assert caught.value.setting == "limits.form_head_size"
 
 
 # --- round trips -------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from netlodge.core.rates import retry_after
 from netlodge.http.message import Handler, HttpError, Request, Response
 from netlodge.http.rules.authentication import basic_credentials, bearer_token, challenges, parse_credentials
+from netlodge.http.rules.cache_control import made_private
 from netlodge.store.database import DatabaseUnavailableError
 from netlodge.store.logins import Claim, LoginPausedError, LoginQueueError, PasswordClaim, TokenClaim
 
@@ -65,6 +66,10 @@ class LoginAccess:
         request.route["user"] = user
         response = await self._inner.handle(request)
         response.remember = None
+        # Caches may share what answers a login only if it says so (RFC 9111 §3.5). What stands behind knows nothing of the login.
+        value = response.fields.get("cache-control")
+        if value is not None:
+            response.fields.set("cache-control", made_private(value))
         return response
 
     async def _verified(self, shown: str, client: bytes) -> str:

@@ -71,14 +71,16 @@ class Asgi:
 
     async def handle(self, request: Request) -> Response:
         """Raises `HttpError`: 500 if the application fails or ends without an answer, and what the request's content calls for."""
-        if "upgrade" in request.fields and self._websocket is not None and is_websocket_handshake(request):
+        names = request.fields.names
+        if "upgrade" in names and self._websocket is not None and is_websocket_handshake(request):
             return await self._websocket.handle(request)
         exchange = Exchange(request, self._host)
         scope = self._scopes.scope_of(request)
         scope["type"] = "http"
         scope["method"] = request.method
         scope["scheme"] = request.scheme
-        scope["extensions"] = EXTENSIONS_WITH_TRAILERS.copy() if takes_trailers(request) else EXTENSIONS.copy()
+        has_trailers = "te" in names and takes_trailers(request)
+        scope["extensions"] = EXTENSIONS_WITH_TRAILERS.copy() if has_trailers else EXTENSIONS.copy()
         work = self._application(scope, exchange.receive, exchange.send)
         try:
             task = self._tasks.start(work, exchange.ended)

@@ -1,16 +1,19 @@
 """Response fields by path: Cache-Control, security policies, whatever a site adds to its answers.
 
 RFC 9110 §5.1 (fields can be added freely), §12.5.5 (Vary), RFC 9111 §5.2 (Cache-Control).
+
+What is for one person does not become everybody's by a setting: an answer that a handler made for a visitor keeps its Cache-Control and Vary,
+and one behind a login gets a Cache-Control only as `private`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from netlodge.http.message import Fields, Handler, HttpError, Request, Response
-from netlodge.http.rules.cache_control import is_private
+from netlodge.http.rules.cache_control import is_private, made_private
 from netlodge.http.rules.negotiation import merge_vary
 from netlodge.http.rules.paths import normal_form
 from netlodge.http.rules.patterns import PathPattern
@@ -28,8 +31,7 @@ class FieldRule:
     A value of `fields` replaces lines of the same name that the handler below set, only `vary` is added to them; an empty value takes
     them away. They go into every answer, errors too: a browser that is told to use TLS alone, or to sniff no types, is to hear it from
     a 404 as well. `cache_control` is for what was asked for, so it stays out of answers of status 400 and above, unless
-    `caches_errors`: then it is for every status that the handler below returns, though never for an error that is raised. An answer
-    that is one visitor's alone, by a cookie, keeps its own.
+    `caches_errors`: then it is for every status that the handler below returns, though never for an error that is raised.
     """
 
     pattern: PathPattern
@@ -57,22 +59,40 @@ class FieldRules:
             response = await self._inner.handle(request)
         except HttpError as error:
             fields = Fields(error.fields)
+            may_be_cached = _who_may_cache(request, fields)
             for rule in self._rules:
                 if rule.pattern.matches(path):
-                    _set_all(fields, {name: rule.fields[name] for name in rule.fields if name not in _OF_CONTENT})
+                    wanted = {name: rule.fields[name] for name in rule.fields if name not in _OF_CONTENT}
+                    _set_all(fields, may_be_cached(wanted))
             error.fields = tuple(fields)
             raise
+        may_be_cached = _who_may_cache(request, response.fields)
         for rule in self._rules:
             if rule.pattern.matches(path):
-                _set_all(response.fields, rule.fields)
-                if rule.cache_control and (response.status < 400 or rule.caches_errors) and not _is_personal(response):
-                    response.fields.set("cache-control", rule.cache_control)
+                _set_all(response.fields, may_be_cached(rule.fields))
+                if rule.cache_control and (response.status < 400 or rule.caches_errors):
+                    _set_all(response.fields, may_be_cached({"cache-control": rule.cache_control}))
         return response
 
 
-def _is_personal(response: Response) -> bool:
-    """Whether the handler below made the answer for the visitor that a cookie tells of: to nobody else may a cache show it."""
-    return "cookie" in response.fields.list_of("vary") and is_private(response.fields.get("cache-control"))
+def _who_may_cache(request: Request, fields: Fields) -> Callable[[Mapping[str, str]], Mapping[str, str]]:
+    """What may be set, of all that is wanted, on an answer that has these fields before anything is set."""
+    if "cookie" in fields.list_of("vary") and is_private(fields.get("cache-control")):
+        return _without_caching  # `handlers.sessions` made it so
+    return _privately if "user" in request.route else _as_wanted
+
+
+def _as_wanted(wanted: Mapping[str, str]) -> Mapping[str, str]:
+    return wanted
+
+
+def _privately(wanted: Mapping[str, str]) -> Mapping[str, str]:
+    value = wanted.get("cache-control")
+    return {**wanted, "cache-control": made_private(value)} if value else wanted
+
+
+def _without_caching(wanted: Mapping[str, str]) -> Mapping[str, str]:
+    return {name: value for name, value in wanted.items() if name != "cache-control" and (value or name != "vary")}
 
 
 def _set_all(fields: Fields, wanted: Mapping[str, str]) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
@@ -30,8 +31,13 @@ from netlodge.http.wire.multipart import (
 )
 
 MULTIPART: Final = "multipart/form-data"
-READ_HERE: Final = 64 << 10
-"""Octets of an urlencoded form that are decoded at once; more would hold up the event loop, and have a thread."""
+READ_HERE: Final = 8 << 10
+"""Octets of an urlencoded form that are decoded at once; more would hold up the event loop (4 ms, if all are escapes), and have a thread."""
+IN_A_ROW: Final = 16
+"""Fields of a multipart form that are read before others have their turn: a third of a millisecond, and six where all is done to make
+them slow."""
+SMALL: Final = 64 << 10
+"""Octets of a form that is read at once, whoever else is being read: not worth a turn, and what a form without files has."""
 _UTF_8: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 
 
@@ -100,7 +106,7 @@ async def read_form(request: Request, limits: FormLimits) -> Form:
     """The form of a request: of GET and HEAD its query, of any other method its content.
 
     Raises `HttpError`: 400 for what is no form, 413 naming `limits.form_fields`, `limits.form_field_size`, `limits.form_file_size` or
-    `limits.form_size`, 415 for another media type, content coding or charset, 500, 503 or 507 when the files cannot be kept; and what reading
+    `limits.form_size`, 503 naming `limits.forms` when too many large ones are being read, 415 for another media type, content coding or charset, 500, 503 or 507 when the files cannot be kept; and what reading
     the content raises. Then nothing is left of the files.
     """
     if request.method in {"GET", "HEAD"}:
@@ -115,14 +121,22 @@ async def read_form(request: Request, limits: FormLimits) -> Form:
     if kind == forms.URLENCODED:
         # The encoding has no charset by its own rules; what some clients send is only read to refuse what would be garbled.
         _expect_utf_8(parameters.get("charset"))
-        return Form(await _read_urlencoded(request.body, limits))
+        with _turn(request.body, limits):
+            return Form(await _read_urlencoded(request.body, limits))
     if kind == MULTIPART:
-        return await _read_multipart(request.body, boundary_of(content_type), limits)
+        boundary = boundary_of(content_type)
+        with _turn(request.body, limits):
+            return await _read_multipart(request.body, boundary, limits)
     raise HttpError(
         415,
         f"A form is sent as {forms.URLENCODED} or as {MULTIPART}.",
         fields=[("accept", f"{forms.URLENCODED}, {MULTIPART}")],
     )
+
+
+def _turn(body: RequestBody, limits: FormLimits) -> AbstractContextManager[None]:
+    """While it is being read a form holds memory, and perhaps a file, for as long as its client likes."""
+    return nullcontext() if body.length is not None and body.length <= SMALL else limits.turns
 
 
 def _expect_utf_8(charset: str | None) -> None:
@@ -181,9 +195,10 @@ class _MultipartReader:
         """Of the field under way, if it is no file."""
         self._file_start = 0
         """Where in the spool the file under way begins."""
+        self._parts = 0
 
     async def read(self, body: RequestBody, boundary: str) -> None:
-        parser = MultipartParser(boundary, MultipartLimits(self._limits.fields, self._limits.field_size))
+        parser = MultipartParser(boundary, MultipartLimits(self._limits.fields, self._limits.head_size))
         head = PartHead("", None, "", Fields())
         has_ended = False
         while not has_ended:
@@ -201,6 +216,8 @@ class _MultipartReader:
                     await self._go_on(head, event.data)
                 elif isinstance(event, EndOfPart):
                     self._end(head)
+                    if not self._parts % IN_A_ROW:
+                        await asyncio.sleep(0)
         await self._form.spool.seal()
 
     def _begin(self, head: PartHead) -> None:
@@ -229,6 +246,7 @@ class _MultipartReader:
 
     def _end(self, head: PartHead) -> None:
         form = self._form
+        self._parts += 1
         if head.file_name is None:
             value = self._value.decode("utf-8", "replace")
             if head.name == "_charset_":

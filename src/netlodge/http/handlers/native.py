@@ -11,22 +11,26 @@ access control and remembered answers included.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeGuard, runtime_checkable
 
 from netlodge.core.contracts import Clock
+from netlodge.http.handlers.turns import Turns
 from netlodge.http.message import Handler
 from netlodge.store.database import Database
 
 
 @dataclass(frozen=True, slots=True)
 class FormLimits:
-    """What a form may hold: `limits.form_fields`, `limits.form_field_size`, `limits.form_file_size` and `limits.form_size`, sizes in octets."""
+    """What a form may hold: `limits.form_fields`, `limits.form_field_size`, `limits.form_file_size`, `limits.form_size` and
+    `limits.form_head_size`, sizes in octets; and how many large ones a worker reads at once: `limits.forms`."""
 
     fields: int
     field_size: int
     file_size: int
     size: int = 4 << 20
+    head_size: int = 8 << 10
+    turns: Turns = field(default_factory=lambda: Turns(100, "large forms", setting="limits.forms"))
 
 
 @dataclass(frozen=True, slots=True)

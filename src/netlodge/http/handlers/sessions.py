@@ -41,8 +41,8 @@ IDENTIFIER_OCTETS: Final = 16
 TOUCH_EVERY: Final = 60
 """Seconds of use after which it is noted again that a session is in use, and the cookie is renewed."""
 CANDIDATES: Final = 4
-"""Cookies of the same name that are looked up. A browser has several only where another host of the domain, or somebody on the way, has
-set one."""
+"""Cookies of the same name that are looked up; where there are more, none. A browser has several only where another host of the domain, or
+somebody on the way, has set one."""
 RETRY_AFTER: Final = 2
 """Seconds after which it is worth asking again when the database is not available."""
 
@@ -183,9 +183,10 @@ class Visits:
         # An identifier that is not known here is never taken over: the visitor gets another when there is something to be kept.
         lines = request.fields.get_all("cookie")
         identifiers = [value for value in cookie_values(lines, name) if _IDENTIFIER.fullmatch(value)] if lines else []
-        if not identifiers:
+        # Of more than that the visitor's own may be the one that is not looked at: whoever plants many puts his in front of it.
+        if not 1 <= len(identifiers) <= CANDIDATES:
             return SessionVisit("", None)
-        keys = {key_of(name, identifier): identifier for identifier in identifiers[:CANDIDATES]}
+        keys = {key_of(name, identifier): identifier for identifier in identifiers}
         found = await self._sessions.find(list(keys), self._clock.second)
         if len(found) != 1:
             # Of two that are known one was planted by somebody who wants to see what is put into it, and nothing tells which.

@@ -47,6 +47,7 @@ from netlodge.core.contracts import Clock
 from netlodge.http.handlers.file_versions import last_modified_of, tag_of
 from netlodge.http.handlers.redirect import redirect_response
 from netlodge.http.handlers.root import Root
+from netlodge.http.handlers.turns import Turns
 from netlodge.http.message import Fields, Handler, HttpError, Request, RequestBody, Response
 from netlodge.http.rules import conditional, paths
 from netlodge.http.rules.conditional import Outcome
@@ -120,13 +121,22 @@ class Uploads:
     """
 
     def __init__(
-        self, inner: Handler, root: str | os.PathLike[str], *, may_hide: bool, new_files: NewFiles, clock: Clock
+        self,
+        inner: Handler,
+        root: str | os.PathLike[str],
+        *,
+        may_hide: bool,
+        new_files: NewFiles,
+        clock: Clock,
+        turns: Turns,
     ) -> None:
+        """`turns` bound how many files are taken at once; all routes of a worker share them."""
         self._inner = inner
         self._root = Root(root)
         self._may_hide = may_hide
         self._new_files = new_files
         self._clock = clock
+        self._turns = turns
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="upload")
 
     def handle(self, request: Request) -> Coroutine[Any, Any, Response]:
@@ -155,7 +165,9 @@ class Uploads:
             if wanted.is_directory:
                 await self._in_thread(self._refuse_folder, place, method)
             if method == "PUT":
-                return await self._put(request, place)
+                _require_readable_name(name)
+                with self._turns:
+                    return await self._put(request, place)
             return await self._in_thread(self._delete, request, place)
         except OSError as error:
             raise _http_error(error) from error
@@ -338,6 +350,12 @@ def _require_whole(request: Request) -> None:
     not support partial PUT requests"."""
     if "content-range" in request.fields:
         raise HttpError(400, "A part of a file cannot be put, only a whole one: send it without Content-Range.")
+
+
+def _require_readable_name(name: bytes) -> None:
+    """A name with a line end in it is two to whoever reads a list of files. One that is there can be read and removed."""
+    if min(name) < 0x20 or 0x7F in name:
+        raise HttpError(400, "The name of the file has control characters.")
 
 
 def _require_identity(request: Request) -> None:

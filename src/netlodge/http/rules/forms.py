@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from itertools import islice
 from typing import Final
 from urllib.parse import quote_plus, unquote_to_bytes
 
@@ -18,6 +19,8 @@ URLENCODED: Final = "application/x-www-form-urlencoded"
 FILE_NAME_SIZE: Final = 255
 """Octets of a file's name: what Linux, macOS and Windows take."""
 
+_SEQUENCE: Final = re.compile(rb"[^&]+")
+_SPACES: Final = bytes.maketrans(b"+", b" ")
 _DEVICES: Final = re.compile(r"(?:CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(?:\.|$)", re.IGNORECASE)
 """Names that Windows takes for a device, whatever their extension."""
 
@@ -27,8 +30,10 @@ def parse_urlencoded(octets: bytes, *, limit: int | None = None) -> list[tuple[s
 
     Raises `HttpError` 413 if there are more than `limit` fields (`limits.form_fields`); then nothing was decoded.
     """
-    sequences = [sequence for sequence in octets.replace(b"+", b" ").split(b"&") if sequence]
-    if limit is not None and len(sequences) > limit:
+    # One by one: of a form that is nothing but separators no list is made.
+    found = _SEQUENCE.finditer(octets.translate(_SPACES))
+    sequences = [match[0] for match in islice(found, limit)]
+    if next(found, None) is not None:
         raise HttpError(413, f"The form has more than {limit} fields.", setting="limits.form_fields")
     pairs = []
     for sequence in sequences:

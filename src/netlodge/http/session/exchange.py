@@ -15,6 +15,7 @@ from netlodge.http.session.known import key_of
 from netlodge.http.session.service import HttpService
 from netlodge.http.wire.events import RequestHead
 from netlodge.http.wire.framing import is_bodiless
+from netlodge.http.wire.limits import WireLimits
 
 logger = logging.getLogger("netlodge.http")
 
@@ -49,6 +50,8 @@ def answer_to(service: HttpService, request: Request, error: Exception) -> Respo
 
 def check_request(service: HttpService, head: RequestHead) -> bool:
     """What of a request is for the connection to judge. Returns whether the client waits for 100 (Continue). Raises `HttpError`."""
+    if head.version == "2":
+        _check_sizes(service.limits.wire, head)
     # "a request for an "https" resource MUST be rejected unless it has been received over a connection that has been secured via a
     # certificate valid for that target URI's origin" (RFC 9110 §7.4); and nothing else than http(s) is served here.
     if head.scheme is not None and head.scheme != service.scheme:
@@ -63,6 +66,14 @@ def check_request(service: HttpService, head: RequestHead) -> bool:
     if head.fields.list_of("expect") != ["100-continue"]:
         raise HttpError(417, "The only expectation that can be met is 100-continue.", must_close=has_body)
     return has_body
+
+
+def _check_sizes(limits: WireLimits, head: RequestHead) -> None:
+    """What the wire of HTTP/1 refuses before it reads on, and that of HTTP/2 has no need to: the same limits for whoever handles it."""
+    if len(head.method) + len(head.target) + len("  HTTP/2.0") > limits.request_line_size:
+        raise HttpError(414, "The target is too long.", setting="limits.request_line_size")
+    if len(head.fields) > limits.field_count:
+        raise HttpError(431, "The head has too many fields.", setting="limits.field_count")
 
 
 def too_large(limit: int) -> HttpError:

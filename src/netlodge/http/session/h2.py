@@ -1,15 +1,19 @@
 """One HTTP/2 connection, from the server's side: bytes in, handler calls, bytes out.
 
-RFC 9113 §3.4, §5, §6.8 (GOAWAY), §9.1 (persistence), §10.5; RFC 9218 §10 (who sends next). The codec knows frames and windows; each exchange
-is an `Http2Stream`; here is what they share: the connection, its order of sending, its deadlines and its end.
+RFC 9113 §3.4 (beginning), §5.2 (windows), §5.4 (errors), §6.5.3 (settings in time), §6.8 (GOAWAY), §9.1 (persistence), §10.5 (what a client may cost);
+RFC 7540 §3.2 (h2c); RFC 9218 §10 (who sends next). The codec knows frames and windows; each exchange is an `Http2Stream`, or an `Http2Tunnel` once
+it was handed over; how they send stands in `h2_turns`. Here is what they share: what arrives, the deadlines and the end.
 
-What is answered in one turn leaves in one write. An answer that is remembered never becomes a stream of its own here.
+What is read at once is handled whole, then all that can be answered leaves in one write. An answer that is remembered never becomes an exchange,
+unless it must wait.
+
+The end of a connection has two steps, so that no request is lost (§6.8): `GOAWAY` with the largest number and a `PING`; when that comes back, or in
+`GRACE_SECONDS`, `GOAWAY` with the number of the last request, and once that is answered, the end.
 """
 
 from __future__ import annotations
 
 import logging
-from asyncio import Task
 from typing import Final
 
 from netlodge.core.contracts import Connection
@@ -18,8 +22,10 @@ from netlodge.http.message import HttpError
 from netlodge.http.rules.priority import parse_priority
 from netlodge.http.session.exchange import record_of
 from netlodge.http.session.h2_answers import Http2Answer
-from netlodge.http.session.h2_schedule import Schedule
+from netlodge.http.session.h2_push import Pushes
 from netlodge.http.session.h2_stream import Http2Stream
+from netlodge.http.session.h2_tunnel import Http2Tunnel
+from netlodge.http.session.h2_turns import QUANTUM, Turns
 from netlodge.http.session.pace import Pace
 from netlodge.http.session.service import HttpService
 from netlodge.http.wire.events import RequestHead
@@ -27,6 +33,7 @@ from netlodge.http.wire.h2 import Http2Codec
 from netlodge.http.wire.h2_events import (
     ConnectionFailed,
     DataReceived,
+    GoawayReceived,
     Http2Event,
     MessageEnded,
     PingAcknowledged,
@@ -35,55 +42,66 @@ from netlodge.http.wire.h2_events import (
     RequestReceived,
     RequestTooLarge,
     SettingsAcknowledged,
+    SettingsReceived,
     Stream,
     StreamEnded,
     WindowOpened,
 )
-from netlodge.http.wire.h2_frames import LARGEST_WINDOW, ErrorCode
+from netlodge.http.wire.h2_frames import LARGEST_WINDOW, ErrorCode, Setting
+from netlodge.http.wire.render import SendError
 from netlodge.http.wire.states import Role
 
 logger = logging.getLogger("netlodge.http")
 
-QUANTUM: Final = 16 * 1024
-"""Octets that a stream sends in its turn, before another has its own."""
-BATCH: Final = 256 * 1024
-"""Octets put together before they are written."""
-SETTINGS_TIMEOUT: Final = 10.0
-"""Seconds in which the client acknowledges our settings (RFC 9113 §6.5.3)."""
 GRACE_PING: Final = b"goodbye?"
 """What goes out with the first GOAWAY of a graceful end: its acknowledgement says that the client has seen both."""
+GRACE_SECONDS: Final = 1.0
+"""How long it is waited for. "After allowing time for any in-flight stream creation (at least one round-trip time)" (§6.8)."""
+LINGER_SECONDS: Final = 30.0
+"""How long a client that takes what was sent, however slowly, is waited for after the end. Precedent: nginx `lingering_time`."""
+NEVER: Final = 1 << 62
 
 
 class Http2Session:
     """Implements `core.contracts.Session`."""
 
     __slots__ = (
-        "_blocked", "_codec", "_credit_at", "_goaway", "_has_settings", "_is_ending", "_is_flushing", "_is_lost", "_is_retiring", "_out", "_pace",
-        "_pumping", "_ready", "_schedule", "_streams", "connection", "service", "unfinished",
+        "_began", "_client_leaves", "_codec", "_find", "_goaway", "_has_heard", "_has_settings", "_is_ending", "_is_lost", "_is_retiring",
+        "_out", "_pace", "_partial_since", "_rests_since", "_retires_at_once", "_since", "_spare", "_streams", "at_work", "connection", "pushes",
+        "service", "turns",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, service: HttpService) -> None:
+        now = service.clock.now
         self.connection = connection
         self.service = service
+        self.at_work = 0
+        """Tasks that work on exchanges, those included whose stream has ended meanwhile."""
+        self.pushes: Pushes | None = Pushes() if service.pushes else None
         self._codec = Http2Codec(Role.SERVER, service.http2, service.table_states)
         self._out = self._codec.outgoing
-        self._streams: dict[int, Http2Stream] = {}
-        self.unfinished: set[int] = set()
-        """Streams whose answer is not wholly out."""
-        self._ready: dict[int, Http2Stream] = {}
-        """Streams that have something to send and a window for it."""
-        self._blocked: dict[int, Http2Stream] = {}
-        """Streams that have something to send, and no window."""
-        self._schedule = Schedule()
-        self._is_flushing = False
-        self._pumping: Task[None] | None = None
-        self._pace = Pace(service.clock.now)
+        self._find = service.recall_h2.find
+        self._streams: dict[int, Http2Stream | Http2Tunnel] = {}
+        self.turns = Turns(connection, self._codec, self._streams, service.loop, self._leave_if_done)
+        self._spare = service.limits.requests_per_connection or NEVER
+        """How many requests this connection is good for."""
+        self._has_heard = False
+        """True if something was read whole since the last sweep."""
         self._has_settings = False
+        """True once our settings were acknowledged."""
+        self._began = now
+        self._rests_since = now
+        self._partial_since: float | None = None
+        self._pace = Pace(now)
         self._is_retiring = False
-        self._is_ending = False
-        self._is_lost = False
+        self._retires_at_once = False
+        self._client_leaves = False
         self._goaway = 0
         """How many GOAWAY frames were sent: of a graceful end there are two."""
+        self._since = now
+        """When the last of them was."""
+        self._is_ending = False
+        self._is_lost = False
         self._codec.begin()
         self.connection.write(self._codec.take_outgoing())
 
@@ -94,23 +112,23 @@ class Http2Session:
             self._end(ErrorCode.PROTOCOL_ERROR, "The HTTP2-Settings are none.")
             return
         stream = self._codec.upgraded(head.method)
-        self._handle(RequestReceived(stream, head, has_ended=True))
-        self._pump()
+        self._begin(RequestReceived(stream, head, has_ended=True))
+        self.turns.ask()
 
-    # --- from the connection ------------------------------------------------------------------------------------------------------
+    # --- from the connection --------------------------------------------------------------------------------------------------------
 
     def receive_data(self, data: bytes) -> None:
-        if self._is_ending:
+        if self._is_ending or self._is_lost:
             return
-        codec = self._codec
+        codec, turns = self._codec, self.turns
         codec.receive_data(data)
-        self._is_flushing = True  # what is answered in this turn waits for its end
+        turns.is_held = True
         try:
-            while (event := codec.next_event()) is not None:
+            while not self._is_ending and (event := codec.next_event()) is not None:
                 self._handle(event)
         finally:
-            self._is_flushing = False
-        self._pump()
+            turns.is_held = False
+        turns.take()
 
     def receive_eof(self) -> None:
         # The client can say nothing more, not even that its windows are open: what cannot be sent now never can.
@@ -120,91 +138,113 @@ class Http2Session:
 
     def connection_lost(self, error: Exception | None) -> None:
         self._is_lost = True
-        if self._pumping is not None:
-            self._pumping.cancel()
-        for stream in list(self._streams.values()):
-            stream.lose()
-        self._streams.clear()
+        self.turns.stop()
+        self._lose_streams()
 
     def retire(self, *, at_once: bool) -> None:
-        if self._is_retiring:
-            return
+        for stream in list(self._streams.values()):
+            stream.retire(at_once=at_once)
         self._is_retiring = True
-        # §6.8: first "a GOAWAY frame with the last stream identifier set to 2^31-1 and a NO_ERROR code", so that no request in flight is lost.
-        self._goaway = 1
-        self._write(self._codec.goaway(ErrorCode.NO_ERROR, last_stream_id=LARGEST_WINDOW))
-        self._write(self._codec.ping(GRACE_PING))
-        self._pace.begin(self.service.clock.now)
+        self._retires_at_once = at_once
+        if self._is_ending or self._is_lost:
+            return
+        if at_once and not self._streams:
+            # What may be on its way is beyond the number that this GOAWAY names, so its client may safely ask again elsewhere.
+            self._end(ErrorCode.NO_ERROR, "")
+        else:
+            self._leave()
 
     def sweep(self, now: float) -> None:
-        limits, pace, codec = self.service.limits, self._pace, self._codec
-        codec.refill_credit()
+        self._codec.refill_credit()
         if self._is_ending:
-            if pace.is_over(now, limits.linger_timeout):
-                self.connection.abort()
+            self._sweep_end(now)
             return
-        if self._goaway == 1 and pace.is_over(now, 1.0):
-            self._second_goaway()
-        for stream in list(self._streams.values()):
-            stream.is_slow(now)
-        if not self._has_settings and pace.is_over(now, min(limits.head_timeout, SETTINGS_TIMEOUT)):
-            self._end(ErrorCode.SETTINGS_TIMEOUT, "The settings were not acknowledged in time.")
-        elif self._blocked or not self.connection.is_writable:
-            moved = (
-                self.connection.progress + sum(s.moved for s in self._streams.values()),
-                self.connection.unacknowledged(),
-            )
-            if pace.is_stuck(now, moved, limits.send_timeout):
-                self.connection.abort()
-        elif self._streams or codec.has_partial_block:
-            pace.moves()
-            if not codec.has_partial_block:
-                pace.begin(now)
-            elif pace.is_over(now, limits.head_timeout):
-                self._end(ErrorCode.ENHANCE_YOUR_CALM, "A field block did not come in time.")
-        elif pace.is_over(now, limits.idle_timeout):
+        self._sweep_streams(now)
+        limits, connection = self.service.limits, self.connection
+        if self._goaway == 1 and now - self._since >= GRACE_SECONDS:
+            self._leave_finally()
+        if not self._has_settings and 0 < limits.head_timeout <= now - self._began:
+            self._time_out(ErrorCode.SETTINGS_TIMEOUT, "The settings were not acknowledged in time.")
+        elif not connection.is_writable:
+            if self._pace.is_stuck(now, (connection.progress, connection.unacknowledged()), limits.send_timeout):
+                connection.abort()
+        else:
+            self._pace.moves()
+            self._sweep_input(now)
+
+    def _sweep_streams(self, now: float) -> None:
+        partial_id, partial = self._codec.partial_data
+        for stream_id, stream in list(self._streams.items()):
+            stream.sweep(now, partial if stream_id == partial_id else 0)
+
+    def _sweep_input(self, now: float) -> None:
+        """A field block or a frame that does not come to its end, and a connection at rest. Content has its own floor."""
+        limits, codec = self.service.limits, self._codec
+        is_partial = codec.has_partial_block and not codec.partial_data[0]
+        if not is_partial or self._has_heard:
+            self._partial_since = None
+        elif self._partial_since is None:
+            self._partial_since = now
+        elif 0 < limits.head_timeout <= now - self._partial_since:
+            self._time_out(ErrorCode.ENHANCE_YOUR_CALM, "A frame did not come to its end in time.")
+            return
+        self._has_heard = False
+        if self._streams:
+            self._rests_since = now
+        elif 0 < limits.idle_timeout <= now - self._rests_since:
             self._end(ErrorCode.NO_ERROR, "")
 
-    # --- events -----------------------------------------------------------------------------------------------------------------------
+    # --- events ---------------------------------------------------------------------------------------------------------------------
 
     def _handle(self, event: Http2Event) -> None:
+        self._has_heard = True
         kind = type(event)
         if kind is RequestReceived:
             self._begin(event)  # type: ignore[arg-type]
         elif isinstance(event, DataReceived):
-            owner = event.stream.owner
-            if isinstance(owner, Http2Stream):
+            owner = self._streams.get(event.stream.stream_id)
+            if owner is not None:
                 owner.take(event)
             else:
-                self.give_window(event.stream, event.octets)
+                self.drop(event.octets)
         elif isinstance(event, MessageEnded):
-            if isinstance(event.stream.owner, Http2Stream):
-                event.stream.owner.end_of_request(event.trailers)
+            owner = self._streams.get(event.stream.stream_id)
+            if owner is not None:
+                owner.end_of_request(event.trailers)
         elif isinstance(event, WindowOpened):
-            self._unblock(event.stream)
+            if event.stream is not None:
+                self.turns.unblock(event.stream)
         elif isinstance(event, StreamEnded):
             self._stream_ended(event)
         elif isinstance(event, RequestTooLarge):
             self._refuse(event.stream)
         elif isinstance(event, PriorityUpdated):
-            self._schedule.prioritize(event.stream_id, parse_priority(event.value))
+            self.turns.schedule.prioritize(event.stream_id, parse_priority(event.value), is_update=True)
         elif isinstance(event, Priority):
-            self._schedule.depend(event)
+            self.turns.schedule.depend(event)
+        elif isinstance(event, SettingsReceived):
+            self._settings_came(event)
         elif isinstance(event, SettingsAcknowledged):
             self._has_settings = True
-            self._pace.begin(self.service.clock.now)
         elif isinstance(event, PingAcknowledged):
             if event.payload == GRACE_PING and self._goaway == 1:
-                self._second_goaway()
+                self._leave_finally()
+        elif isinstance(event, GoawayReceived):
+            self._client_leaves = True
         elif isinstance(event, ConnectionFailed):
             self._failed(event)
 
     def _begin(self, event: RequestReceived) -> None:
         service, stream, head = self.service, event.stream, event.head
-        self._pace.begin(service.clock.now)
-        if event.has_ended:
-            answer = service.recall_h2.find(head.raw)
-            if answer is not None and self._answer_remembered(stream, answer):
+        self._rests_since = service.clock.now
+        self._spare -= 1
+        if self._spare <= 0:
+            self._leave()
+        is_open = stream.stream_id in self._codec.streams
+        if event.has_ended and is_open and (head.scheme is None or head.scheme == service.scheme):
+            answer = self._find(head.raw)
+            if answer is not None:
+                self._answer_remembered(stream, head, answer)
                 return
         known = service.requests.find(head.raw)
         if known is not None:
@@ -212,199 +252,215 @@ class Http2Session:
         else:
             record = record_of(service, head)
             service.requests.note(head, record.copy())
-        exchange = Http2Stream(self, stream, head, record)
-        stream.owner = exchange
-        self._streams[stream.stream_id] = exchange
-        self.unfinished.add(stream.stream_id)
-        if "priority" in head.fields:
-            self._schedule.prioritize(stream.stream_id, parse_priority(head.fields.get("priority") or ""))
+        if not is_open:
+            # What came behind the request has reset its stream: there is nobody to work for.
+            stream.owner = record
+            self._note(record, "aborted")
+            return
+        if self.at_work >= service.http2.concurrent_streams:
+            # Streams that were reset do not count as open, but who works for them does: RFC 9113 §10.5 (CVE-2023-44487).
+            self._note(record, "refused")
+            self.turns.put(self._codec.reset(stream, ErrorCode.REFUSED_STREAM))
+            return
+        exchange = Http2Stream(self, stream, head, record, protocol=event.protocol)
+        self._add(exchange)
         exchange.begin(has_ended=event.has_ended)
 
-    def _answer_remembered(self, stream: Stream, answer: Http2Answer) -> bool:
-        """Send an answer that is remembered, if the windows let it through and nobody waits before it."""
-        octets = self._codec.send_remembered(stream, answer.start, answer.middle, answer.body)
-        if octets is None:
-            return False
-        self._out.append(octets)
-        self.service.journal((self.service.clock.wall, self.connection.peer, answer.record))
-        return True
+    def _answer_remembered(self, stream: Stream, head: RequestHead, answer: Http2Answer) -> None:
+        """At once, if the windows let it through and nobody waits before it."""
+        record = answer.record
+        if self.turns.is_free:
+            octets = self._codec.send_remembered(stream, answer.start, answer.middle, answer.body)
+            if octets is not None:
+                self._out.append(octets)
+                self.service.journal((self.service.clock.wall, self.connection.peer, record))
+                return
+        again = record.alike(request_head=record.request_head, referer=record.referer, user_agent=record.user_agent)
+        exchange = Http2Stream(self, stream, head, again)
+        self._add(exchange)
+        exchange.repeat(answer)
 
     def _refuse(self, stream: Stream) -> None:
         """Fields that are too large (§10.5.1)."""
-        head = RequestHead("GET", "/", "2")
-        error = HttpError(431, "The fields of the request are too large.", setting="limits.head_size")
-        record = HttpRecord(door=self.service.door, scheme=self.service.scheme)
-        exchange = Http2Stream(self, stream, head, record)
-        stream.owner = exchange
-        self._streams[stream.stream_id] = exchange
-        self.unfinished.add(stream.stream_id)
-        exchange.refuse(error)
+        if stream.stream_id in self._codec.streams:
+            record = HttpRecord(door=self.service.door, scheme=self.service.scheme, version="2")
+            exchange = Http2Stream(self, stream, RequestHead("GET", "/", "2"), record)
+            self._add(exchange)
+            exchange.refuse(HttpError(431, "The fields of the request are too large.", setting="limits.head_size"))
+
+    def _add(self, exchange: Http2Stream) -> None:
+        stream_id = exchange.stream.stream_id
+        exchange.stream.owner = exchange
+        self._streams[stream_id] = exchange
+        if "priority" in exchange.head.fields:
+            priority = parse_priority(exchange.head.fields.get("priority") or "")
+            self.turns.schedule.prioritize(stream_id, priority, is_update=False)
 
     def _stream_ended(self, event: StreamEnded) -> None:
-        owner = event.stream.owner
+        owner = self._streams.get(event.stream.stream_id)
         if event.is_ours:
             logger.debug("%s: a stream of %s was reset: %s", self.service.door, self.connection.peer, event.detail)
-        if isinstance(owner, Http2Stream):
+        if owner is not None:
             owner.lose()
-            self._forget(owner)
+        elif event.is_ours and event.stream.owner is None:
+            # It never was a request (§8.1.1).
+            self._note_failure(event.code, event.detail, "refused")
+
+    def _settings_came(self, event: SettingsReceived) -> None:
+        for key, value in event.settings:
+            if key == Setting.INITIAL_WINDOW_SIZE:
+                self.turns.unblock_all()
+            elif key == Setting.NO_RFC7540_PRIORITIES and value:
+                self.turns.schedule.heed_urgency()
 
     def _failed(self, event: ConnectionFailed) -> None:
         logger.debug("%s: %s: %s: %s", self.service.door, self.connection.peer, event.code.name, event.detail)
-        record = HttpRecord(door=self.service.door, scheme=self.service.scheme, version="2", outcome="refused")
-        record.request_head = f"{event.code.name}: {event.detail}\r\n".encode("latin-1", "replace")
-        self.service.journal((self.service.clock.time(), self.connection.peer, record))
+        self._note_failure(event.code, event.detail, "refused")
         self._close()
 
-    # --- for the streams ----------------------------------------------------------------------------------------------------------
+    def _note_failure(self, code: int, detail: str, outcome: str) -> None:
+        """What came was no request: the note says what was wrong with it."""
+        record = HttpRecord(door=self.service.door, scheme=self.service.scheme, version="2")
+        name = ErrorCode(code).name
+        record.request_head = f"{name}: {detail}\r\n".encode("latin-1", "replace")
+        self._note(record, outcome)
+
+    def _note(self, record: HttpRecord, outcome: str) -> None:
+        record.outcome = outcome
+        self.service.journal((self.service.clock.time(), self.connection.peer, record))
+
+    def push(self, parent: Stream, head: RequestHead, block: bytes) -> None:
+        """Promise a request that the client did not make, and have it answered (§8.4). Raises `SendError` where none may be promised."""
+        if self._goaway or self._client_leaves:
+            raise SendError("No streams are begun any more.")
+        stream, octets = self._codec.promise(parent, head.method, block)
+        self.turns.put(octets)
+        exchange = Http2Stream(self, stream, head, record_of(self.service, head), is_pushed=True)
+        self._add(exchange)
+        self.service.loop.call_soon(self._begin_pushed, exchange)  # after the head that promised it, in no other's task
+
+    def _begin_pushed(self, exchange: Http2Stream) -> None:
+        if not exchange.is_over:
+            exchange.begin(has_ended=True)
+
+    # --- for the streams ------------------------------------------------------------------------------------------------------------
 
     def give_window(self, stream: Stream, octets: int) -> None:
         """Content was taken: the client may send as much again."""
         self._codec.consumed(stream, octets)
-        if not self._is_flushing and not self._is_lost:
-            self._write_out()
+        if self._out:
+            self.turns.ask()
 
-    def may_send(self, stream: Stream, octets: int) -> bool:
-        """True if an answer of so many octets may leave at once, whole, without going before others."""
-        return octets <= QUANTUM and not self._ready and self._codec.room(stream) >= octets and not self._is_lost
+    def drop(self, octets: int) -> None:
+        """Content came that nobody will take: that is no reason to hold up other streams."""
+        self._codec.give_back(octets)
+        if self._out:
+            self.turns.ask()
 
-    def send_whole(self, stream: Stream, block: bytes, body: bytes) -> None:
-        """Head and content in one."""
+    def has_window(self, stream: Stream) -> bool:
+        """True if the client lets the stream send."""
+        return self._codec.room(stream) > 0
+
+    def may_send(self, exchange: Http2Stream, octets: int) -> bool:
+        """True if so many octets may leave at once, whole, without going before others."""
+        return (
+            octets <= QUANTUM
+            and self.turns.is_free
+            and not exchange.is_pushed
+            and self._codec.room(exchange.stream) >= octets
+        )
+
+    def send_whole(self, stream: Stream, block: bytes, content: bytes) -> None:
+        """A head with all of its content."""
         codec = self._codec
-        self._out.append(codec.send_head(stream, block, ends=not body))
-        if body:
-            self._out.append(codec.send_data(stream, body, ends=True))
-        self.unfinished.discard(stream.stream_id)
-        self._flush()
+        if stream.stream_id in codec.streams:
+            self._out.append(codec.send_head(stream, block, ends=not content))
+            if content:
+                self._out.append(codec.send_data(stream, content, ends=True))
+            self.turns.ask()
 
     def send_head(self, stream: Stream, block: bytes, *, ends: bool) -> None:
         """A head, interim or final."""
         if stream.stream_id in self._codec.streams:
-            self._write(self._codec.send_head(stream, block, ends=ends))
-            if ends:
-                self.unfinished.discard(stream.stream_id)
+            self.turns.put(self._codec.send_head(stream, block, ends=ends))
 
-    def wants_to_send(self, exchange: Http2Stream) -> None:
-        """A stream has something to send, or its end."""
-        self._ready[exchange.stream.stream_id] = exchange
-        self._pump()
-
-    def reset(self, stream: Stream, code: ErrorCode) -> None:
-        """End a stream before its end."""
-        self._write(self._codec.reset(stream, code))
-
-    def ended(self, exchange: Http2Stream) -> None:
-        """An exchange is over, on our side."""
-        stream = exchange.stream
-        if stream.stream_id in self._codec.streams and stream.stream_id not in self.unfinished:
-            # "a server MAY request that the client abort transmission of a request without error by sending a RST_STREAM with an error code of
-            # NO_ERROR after sending a complete response" (§8.1)
-            self._write(self._codec.reset(stream, ErrorCode.NO_ERROR))
-        self._forget(exchange)
-
-    def _forget(self, exchange: Http2Stream) -> None:
-        stream_id = exchange.stream.stream_id
+    def ended(self, stream: Stream, code: ErrorCode | None) -> None:
+        """An exchange is over, on our side. `code` resets its stream, if it has not ended."""
+        stream_id = stream.stream_id
+        if code is not None and stream_id in self._codec.streams:
+            self.turns.put(self._codec.reset(stream, code))
         self._streams.pop(stream_id, None)
-        self._ready.pop(stream_id, None)
-        self._blocked.pop(stream_id, None)
-        self.unfinished.discard(stream_id)
-        self._schedule.forget(stream_id)
-        if self._goaway == 2 and not self._streams and not self._is_flushing:
-            self._close()
+        self.turns.forget(stream_id)
+        if not self._streams and (self._is_retiring or self._goaway or self._client_leaves):
+            self.turns.ask()  # it may have been the last
 
-    # --- sending -------------------------------------------------------------------------------------------------------------------------
+    def hand_over(self, stream: Stream, tunnel: Http2Tunnel) -> None:
+        """A stream belongs to somebody else from here on."""
+        stream.owner = tunnel
+        self._streams[stream.stream_id] = tunnel
 
-    def _unblock(self, stream: Stream | None) -> None:
-        if stream is None:
-            self._ready.update(self._blocked)
-            self._blocked.clear()
-        elif stream.stream_id in self._blocked:
-            self._ready[stream.stream_id] = self._blocked.pop(stream.stream_id)
+    def hand_on_retirement(self, tunnel: Http2Tunnel) -> None:
+        """Tell a session that has just begun what the others were told before."""
+        if self._is_retiring:
+            tunnel.retire(at_once=self._retires_at_once)
 
-    def _pump(self) -> None:
-        """Let those send whose turn it is, as far as the windows and the connection allow."""
-        if self._is_flushing or self._is_lost:
+    # --- the end --------------------------------------------------------------------------------------------------------------------
+
+    def _leave(self) -> None:
+        """The first step of a graceful end."""
+        if self._goaway or self._is_ending:
             return
-        if self._ready:
-            self._is_flushing = True
-            try:
-                self._take_turns()
-            finally:
-                self._is_flushing = False
-        self._flush()
-        if self._ready and self._pumping is None and not self.connection.is_writable:
-            self._pumping = self.service.loop.create_task(self._pump_when_drained())
-        if self._goaway == 2 and not self._streams and not self._is_ending:
-            self._close()
+        # "A server that is attempting to gracefully shut down a connection SHOULD send an initial GOAWAY frame with the last stream identifier set
+        # to 2^31-1 and a NO_ERROR code." (§6.8)
+        self._goaway = 1
+        self._since = self.service.clock.now
+        self.turns.put(self._codec.goaway(ErrorCode.NO_ERROR, last_stream_id=LARGEST_WINDOW))
+        self.turns.put(self._codec.ping(GRACE_PING))
 
-    def _take_turns(self) -> None:
-        codec, ready, schedule = self._codec, self._ready, self._schedule
-        octets = 0
-        while ready and self.connection.is_writable:
-            stream_id = next(iter(ready)) if len(ready) == 1 else schedule.next(ready)
-            exchange = ready[stream_id]
-            room = codec.room(exchange.stream)
-            if not room and exchange.queued:
-                self._blocked[stream_id] = ready.pop(stream_id)
-                continue
-            piece, is_last = exchange.next_piece(min(room, QUANTUM))
-            if piece or is_last:
-                self._out.append(codec.send_data(exchange.stream, piece, ends=is_last))
-                octets += len(piece)
-                schedule.sent(stream_id, len(piece))
-            if not is_last and (block := exchange.trailer_block()) is not None:
-                self._out.append(codec.send_head(exchange.stream, block, ends=True))
-                is_last = True
-            if is_last:
-                ready.pop(stream_id, None)
-                self.unfinished.discard(stream_id)
-                exchange.finished()
-            elif not exchange.queued:
-                ready.pop(stream_id, None)
-            if octets >= BATCH:
-                self._write_out()
-                octets = 0
-
-    async def _pump_when_drained(self) -> None:
-        try:
-            await self.connection.drained()
-        except ConnectionError:
-            return
-        finally:
-            self._pumping = None
-        self._pump()
-
-    def _write(self, octets: bytes) -> None:
-        if octets:
-            self._out.append(octets)
-            self._flush()
-
-    def _flush(self) -> None:
-        if not self._is_flushing:
-            self._write_out()
-
-    def _write_out(self) -> None:
-        if self._out and not self._is_lost:
-            self.connection.write(self._codec.take_outgoing())
-
-    # --- the end -----------------------------------------------------------------------------------------------------------------------
-
-    def _second_goaway(self) -> None:
+    def _leave_finally(self) -> None:
+        """The second: what comes from now on is not looked at."""
         self._goaway = 2
-        self._write(self._codec.goaway(ErrorCode.NO_ERROR))
-        if not self._streams and not self._is_flushing:
+        self._since = self.service.clock.now
+        self.turns.put(self._codec.goaway(ErrorCode.NO_ERROR))
+
+    def _leave_if_done(self) -> None:
+        """Is this the end?"""
+        if self._streams or self._is_ending or self._is_lost:
+            return
+        if self._goaway == 2:
             self._close()
+        elif self._client_leaves or (self._is_retiring and self._retires_at_once):
+            self._end(ErrorCode.NO_ERROR, "")
+
+    def _time_out(self, code: ErrorCode, detail: str) -> None:
+        """What had to come did not (`limits.head_timeout`)."""
+        self._note_failure(code, detail, "timeout")
+        self._end(code, detail)
 
     def _end(self, code: ErrorCode, detail: str) -> None:
         """Say that it is over, and why, and end the connection."""
-        self._write(self._codec.goaway(code, debug=detail.encode("ascii")))
+        self._out.append(self._codec.goaway(code, debug=detail.encode("ascii")))
         self._close()
 
     def _close(self) -> None:
         """Half-close after what is to be sent, and wait a little for the client to do the same."""
-        self._write_out()
+        self._lose_streams()
+        self.turns.write_out()
+        self.turns.stop()
         self._is_ending = True
-        self._pace.begin(self.service.clock.now)
+        self._since = self.service.clock.now
+        self._pace.begin(self._since)
+        self.connection.write_eof()
+
+    def _lose_streams(self) -> None:
         for stream in list(self._streams.values()):
             stream.lose()
-        self._streams.clear()
-        self.connection.write_eof()
+
+    def _sweep_end(self, now: float) -> None:
+        """What was sent is still leaving, or the client does not end its side."""
+        limits, connection = self.service.limits, self.connection
+        waiting = connection.unacknowledged()
+        limit = limits.send_timeout if waiting else limits.linger_timeout
+        is_stuck = self._pace.is_stuck(now, (connection.progress, waiting), limit)
+        if is_stuck or now - self._since >= LINGER_SECONDS + limit:
+            connection.abort()

@@ -44,8 +44,8 @@ class Outlet:
     """Implements `sending.Sink`. A connection takes pieces of it by `next_piece` as long as it `has_data`."""
 
     __slots__ = (
-        "_accepted", "_capture", "_first_left", "_loop", "_pieces", "_turns", "_waiters", "expected", "has_all", "is_closed", "moved", "queued",
-        "sample", "stream", "trailer_block",
+        "_accepted", "_capture", "_first_left", "_loop", "_pieces", "_turns", "_waiters", "expected", "has_all", "is_closed", "is_out",
+        "moved", "queued", "sample", "stream", "trailer_block",
     )  # fmt: skip
 
     may_send_file = False
@@ -67,6 +67,8 @@ class Outlet:
         """Octets in memory that wait."""
         self.has_all = False
         """True once `end` was called."""
+        self.is_out = False
+        """True once the connection has sent the end, too."""
         self.trailer_block: bytes | None = None
         """What is to be sent after the last piece, if `has_all`."""
         self.is_closed = False

@@ -73,9 +73,10 @@ class Schedule:
         self.rest(stream_id)
         self._policy.forget(stream_id)
 
-    def prioritize(self, stream_id: int, priority: Priority) -> None:
-        """RFC 9218: by the field of a request, or by a PRIORITY_UPDATE (which may come before the request). What is pushed stays last."""
-        self.heed_urgency().prioritize(stream_id, priority)
+    def prioritize(self, stream_id: int, priority: Priority, *, is_update: bool) -> None:
+        """RFC 9218: by the field of a request, or by a PRIORITY_UPDATE (`is_update`), which may come before the request and "overrides any other
+        signal" (§7). What is pushed stays last."""
+        self.heed_urgency().prioritize(stream_id, priority, is_update=is_update)
 
     def depend(self, dependency: Dependency) -> None:
         """RFC 7540 §5.3.1; of no account for a client that has spoken as RFC 9218 has it."""
@@ -119,8 +120,10 @@ class Urgencies:
         """True if anyone could send."""
         return bool(self._places)
 
-    def prioritize(self, stream_id: int, priority: Priority) -> None:
-        """What the client said of a stream, last."""
+    def prioritize(self, stream_id: int, priority: Priority, *, is_update: bool) -> None:
+        """What the client said of a stream."""
+        if not is_update and stream_id in self._priorities:
+            return
         was_ready = stream_id in self._places
         self.rest(stream_id)
         self._priorities.pop(stream_id, None)

@@ -1,23 +1,40 @@
 """One exchange of HTTP/2: a stream, from the request's head to the note in the journal.
 
-RFC 9113 §8.1 (messages), §8.1.1 (malformed ones), §5.2 (flow control); RFC 9110 §10.1.1 (Expect), §15.2 (1xx). What is the same under every
-version stands in `exchange`, `body` and `sending`; when a stream may send is for its connection to say (`h2`).
+RFC 9113 §8.1 (messages; RST_STREAM after a complete answer), §5.2 (flow control), §5.4.2 (what ends a stream alone), §8.5 (CONNECT); RFC 9110
+§10.1.1 (Expect), §15.2 (1xx). What is the same under every version stands in `exchange`, `body` and `sending`; when a stream may send is for its
+connection to say (`h2`), and what waits for that stands in its `Outlet`.
+
+An exchange is concluded once, in one of these ways, and that is when it is noted:
+
+    its answer is out, to the last octet             complete
+    the client resets it, or the connection ends     aborted
+    it cannot be answered, or not to the end         aborted; the client is told by RST_STREAM
+
+Most answers need no task: they are at hand, or are a file, and wait for their turn by themselves.
 """
 
 from __future__ import annotations
 
 import logging
-from asyncio import CancelledError, Future, Task
-from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+import os
+from asyncio import CancelledError, Task
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING
 
 from netlodge.core.eager import continued, start_eagerly
 from netlodge.core.records import HttpRecord
-from netlodge.http.message import BodyError, Fields, HttpError, Request, Response, give_back
+from netlodge.http.message import BodyError, Fields, FileBody, HttpError, Request, Response, give_back
 from netlodge.http.session.body import NO_BODY, IncomingBody, NoBody
-from netlodge.http.session.exchange import answer_of, answer_to, refusal_of, too_large
-from netlodge.http.session.h2_answers import encode_head, encode_section, remember_for_h2
+from netlodge.http.session.exchange import answer_of, answer_to, check_request, refusal_of, too_large
+from netlodge.http.session.h2_answers import (
+    Http2Answer,
+    announced_length,
+    encode_head,
+    encode_interim,
+    remember_for_h2,
+)
+from netlodge.http.session.h2_outlet import Outlet
+from netlodge.http.session.h2_tunnel import Http2Tunnel, opening_answer, opening_request
 from netlodge.http.session.pace import Pace
 from netlodge.http.session.sending import Sending
 from netlodge.http.wire.events import RequestHead
@@ -31,348 +48,409 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("netlodge.http")
 
-HIGH_WATER: Final = 256 * 1024
-"""Octets of an answer that wait here for their turn until its handler is made to wait."""
+_GONE = "the client went away in the middle of its request"
+_ANSWERED = "the request was answered before all of it had come"
 
 
 class Http2Stream:
-    """Is the `BodySource` of its request's body, the handler's `RequestLink`, and the `Sink` of its answer."""
+    """Is the `BodySource` of its request's body and the handler's `RequestLink`."""
 
     __slots__ = (
-        "_began", "_body", "_expects_continue", "_has_answered", "_is_lost", "_offset", "_pieces", "_queued", "_record", "_request", "_sending", "_session",
-        "_task", "_trailers", "_waiters", "has_all", "head", "may_send_file", "moved", "pace", "stream",
+        "_ahead", "_began", "_body", "_early", "_expects_continue", "_file", "_has_answered", "_has_eof", "_pace", "_protocol", "_record", "_request",
+        "_sample", "_sent", "_stall", "_task", "_tell_of_end", "head", "is_over", "is_pushed", "outlet", "session", "stream",
     )  # fmt: skip
 
-    def __init__(self, session: Http2Session, stream: Stream, head: RequestHead, record: HttpRecord) -> None:
-        self._session = session
+    def __init__(
+        self,
+        session: Http2Session,
+        stream: Stream,
+        head: RequestHead,
+        record: HttpRecord,
+        *,
+        protocol: str | None = None,
+        is_pushed: bool = False,
+    ) -> None:
+        """`protocol` is that of an extended CONNECT (RFC 8441); `is_pushed`: nobody has asked for it."""
+        self.session = session
         self.stream = stream
         self.head = head
+        self.is_pushed = is_pushed
+        self.is_over = False
+        """True once it is concluded."""
+        self.outlet: Outlet | None = None
+        """What waits for its turn, once something has to."""
         self._record = record
+        self._protocol = protocol
         self._began = session.service.clock.monotonic()
         self._body: IncomingBody | NoBody = NO_BODY
         self._request: Request | None = None
         self._expects_continue = False
         self._has_answered = False
-        self._is_lost = False
-        self._pieces: deque[bytes] = deque()
-        self._offset = 0
-        """Octets of the first piece that have left."""
-        self._queued = 0
-        self.has_all = False
-        """True once all of the answer is here or out."""
-        self._trailers: Fields | None = None
-        self._waiters: list[Future[None]] = []
         self._task: Task[None] | None = None
-        self._sending: Sending | None = None
-        self.may_send_file = False
-        self.pace = Pace(session.service.clock.now)
-        self.moved = 0
-        """Grows with whatever left."""
+        self._tell_of_end: Callable[[], None] | None = None
+        self._file = -1
+        self._sent = 0
+        self._sample = b""
+        self._early: list[DataReceived] = []
+        """What came on a stream that may become a tunnel."""
+        self._has_eof = False
+        """True once it is known that no more will come on it."""
+        self._pace: Pace | None = None
+        """Of the client as a sender."""
+        self._ahead = 0
+        """Octets counted already of a frame that is not whole."""
+        self._stall: Pace | None = None
+        """Of the client as a reader that has closed its window."""
 
-    # --- the request --------------------------------------------------------------------------------------------------------
+    # --- the request ----------------------------------------------------------------------------------------------------------------
 
     def begin(self, *, has_ended: bool) -> None:
         """The head is here: let the handler begin. What it answers at once leaves with the rest of this turn."""
-        session, head = self._session, self.head
+        try:
+            self._begin(has_ended=has_ended)
+        except BodyError:
+            self._break_off(ErrorCode.CANCEL)
+        except Exception as defect:
+            self._log_defect(defect)
+            self._break_off(ErrorCode.INTERNAL_ERROR)
+
+    def _begin(self, *, has_ended: bool) -> None:
+        session, head = self.session, self.head
         service, connection = session.service, session.connection
-        if not has_ended:
+        self._has_eof = has_ended
+        if not has_ended and head.method != "CONNECT":
             self._body = IncomingBody(self, head.content_length, service.loop, service.capture)
+            self._pace = Pace(service.clock.now)
         request = self._request = Request(
             head.method, head.target, head.form, head.scheme or service.scheme, head.host, head.port, head.path, head.query,
             "2", head.fields, self._body, connection.peer, connection.local, self,
         )  # fmt: skip
         try:
-            self._check(has_ended=has_ended)
+            self._expects_continue = check_request(service, head) and not has_ended
+            if self._protocol is not None:
+                request = self._request = opening_request(request, self._protocol)
             work = service.handler.handle(request)
             waiting_for = work.send(None)
         except StopIteration as end:
-            self._answer(end.value)
-        except HttpError as error:
-            self._answer(refusal_of(service, error, request))
-        except BodyError:
-            self._give_up()
+            response: Response = end.value
         except Exception as error:
-            self._answer(answer_to(service, request, error))
+            response = answer_to(service, request, error)
         else:
-            self._start(answer_of(service, request, continued(work, waiting_for)))
+            self._run(self._respond(answer_of(service, request, continued(work, waiting_for))))
+            return
+        if not self._answer(response):
+            self._run(self._send(response))
 
     def refuse(self, error: HttpError) -> None:
         """Answer what never became a request."""
-        self._answer(refusal_of(self._session.service, error, None))
+        self._record.outcome = "refused"
+        self._answer(refusal_of(self.session.service, error, None))
 
-    def _check(self, *, has_ended: bool) -> None:
-        """What of a request is for the connection to judge. Raises `HttpError`."""
-        service, head = self._session.service, self.head
-        if head.scheme is not None and head.scheme != service.scheme:
-            raise HttpError(421, f"This connection is for {service.scheme} alone.")
-        limit = service.limits.body_size
-        if limit and head.content_length and head.content_length > limit:
-            raise too_large(limit)
-        if "expect" in head.fields:
-            if head.fields.list_of("expect") != ["100-continue"]:
-                raise HttpError(417, "The only expectation that can be met is 100-continue.")
-            self._expects_continue = not has_ended
+    def repeat(self, answer: Http2Answer) -> None:
+        """Send an answer that is remembered when its turn comes."""
+        self._has_answered = True
+        self._record.status = answer.record.status
+        self._record.response_head = answer.record.response_head
+        self._record.is_recalled = True
+        self._queue(answer.wire, answer.body)
 
     def take(self, event: DataReceived) -> None:
         """Some content came."""
-        body, padding = self._body, event.octets - len(event.data)
-        if padding:
-            self._session.give_window(self.stream, padding)
-        self._expects_continue = False
-        if (self._has_answered and self.has_all) or body.has_ended or not isinstance(body, IncomingBody):
-            self._session.give_window(self.stream, len(event.data))
+        session, body, size = self.session, self._body, len(event.data)
+        if self.is_over:
+            session.drop(event.octets)
             return
-        self.pace.receive(len(event.data))
+        if not isinstance(body, IncomingBody):
+            if self.head.method == "CONNECT":
+                self._early.append(event)
+            else:
+                session.drop(event.octets)
+            return
+        self._expects_continue = False
+        if self._pace is not None:
+            self._pace.receive(size - self._ahead)
+            self._ahead = 0
+        if body.has_ended:
+            session.drop(event.octets)  # of no use any more: its window stays closed
+            return
+        if event.octets > size:
+            session.give_window(self.stream, event.octets - size)
         body.feed(event.data)
-        limit = self._session.service.limits.body_size
+        limit = session.service.limits.body_size
         if limit and body.received > limit:
             body.fail(too_large(limit))
 
     def end_of_request(self, trailers: Fields | None) -> None:
         """All of the request is here."""
+        self._has_eof = True
         if isinstance(self._body, IncomingBody):
             self._body.finish(trailers)
 
-    def lose(self, error: Exception | None = None) -> None:
-        """The stream was closed before its time, or the connection is gone."""
-        if self._is_lost:
+    def sweep(self, now: float, partial: int) -> None:
+        """End what took too long. `partial`: octets of content that are here of a frame that is not whole."""
+        session, body, outlet = self.session, self._body, self.outlet
+        limits = session.service.limits
+        if outlet is not None and outlet.has_data and not session.has_window(self.stream):
+            # Nothing but the client's window keeps it here.
+            if self._stall is None:
+                self._stall = Pace(now)
+            if self._stall.is_stuck(now, (outlet.moved, 0), limits.send_timeout):
+                self.lose(ErrorCode.CANCEL)
+                return
+        elif self._stall is not None:
+            self._stall.moves()
+        if self._pace is None or not isinstance(body, IncomingBody):
             return
-        self._is_lost = True
-        body, task = self._body, self._task
-        is_told = isinstance(body, IncomingBody) and body.is_wanted
-        if isinstance(body, IncomingBody):
-            body.fail(error or BodyError("the client went away in the middle of its request"))
-        is_waiting = bool(self._waiters)
-        self._wake(ConnectionResetError("the stream was closed"))
-        # As in HTTP/1.1: whoever waits for the client is told by an exception, and cleans up without being cancelled as well.
-        if task is not None and not is_told and not is_waiting:
-            task.cancel()
+        self._pace.receive(partial - self._ahead)
+        self._ahead = partial
+        if not body.is_wanted or body.has_ended or self._expects_continue:
+            self._pace.pause(now)
+        elif limits.body_rate and self._pace.is_slow(now, limits.body_rate, limits.body_grace):
+            body.fail(HttpError(408, "The request's content came too slowly.", setting="limits.body_rate"))
 
-    # --- BodySource -------------------------------------------------------------------------------------------------------------
+    def retire(self, *, at_once: bool) -> None:
+        """It goes on to its end."""
+
+    # --- BodySource and RequestLink -------------------------------------------------------------------------------------------------
 
     def body_wanted(self) -> None:
         if self._expects_continue:
             self._expects_continue = False
-            if not self._has_answered and not self._is_lost:
-                self._session.send_head(self.stream, encode_section([(":status", "100")]), ends=False)
+            if not self._has_answered and not self.is_over:
+                self.session.send_head(self.stream, encode_interim(100, ()), ends=False)
 
     def body_full(self) -> None:
         pass  # its window closes by itself
 
     def body_taken(self, octets: int) -> None:
-        self._session.give_window(self.stream, octets)
-
-    # --- RequestLink ------------------------------------------------------------------------------------------------------------
+        self.session.give_window(self.stream, octets)
 
     def inform(self, status: int, fields: Fields) -> None:
-        if not self._has_answered and not self._is_lost:
-            self._session.send_head(self.stream, encode_section([(":status", str(status)), *fields]), ends=False)
+        if not self._has_answered and not self.is_over and not self.is_pushed:
+            self.session.send_head(self.stream, encode_interim(status, fields), ends=False)
 
     def when_ended(self, tell: Callable[[], None]) -> None:
-        """A client that gives up resets its stream; the end of its side says nothing."""
+        # A client that gives up resets its stream, and the handler is cancelled; but not everybody who works for it is.
+        if self.is_over:
+            tell()
+        else:
+            self._tell_of_end = tell
 
-    # --- the answer --------------------------------------------------------------------------------------------------------------
+    # --- the answer -----------------------------------------------------------------------------------------------------------------
 
-    def _start(self, answer: Response | Awaitable[Response]) -> None:
-        self._task = start_eagerly(self._guarded(answer), self._session.service.loop.create_task)
+    def _run(self, work: Coroutine[object, object, None]) -> None:
+        """Run what is left to do; what has to wait goes on as a task of its own."""
+        self.session.at_work += 1
+        self._task = start_eagerly(self._guarded(work), self.session.service.loop.create_task)
 
-    async def _guarded(self, answer: Response | Awaitable[Response]) -> None:
+    async def _guarded(self, work: Coroutine[object, object, None]) -> None:
         try:
-            await self._respond(answer)
-        except (CancelledError, ConnectionError, BodyError):
-            self._session.reset(self.stream, ErrorCode.CANCEL)
-        except Exception:
-            logger.exception(
-                "%s: a defect while sending an answer to %s", self._session.service.door, self._session.connection.peer
-            )
-            self._session.reset(self.stream, ErrorCode.INTERNAL_ERROR)
+            await work
+        except (CancelledError, BodyError):
+            self._break_off(ErrorCode.CANCEL)
+        except ConnectionError as error:
+            # The client's, which has ended it already; or that of whoever makes the answer, which the client must not take for whole.
+            logger.debug("%s: an answer to %s broke off: %s", self.session.service.door, self.head.target, error)
+            self._break_off(ErrorCode.INTERNAL_ERROR)
+        except Exception as defect:
+            self._log_defect(defect)
+            self._break_off(ErrorCode.INTERNAL_ERROR)
         finally:
-            self._session.ended(self)
+            self._task = None
+            self.session.at_work -= 1
 
-    def _answer(self, response: Response) -> None:
-        """An answer that is here at once."""
+    async def _respond(self, answer: Awaitable[Response]) -> None:
+        """From the handler's wait to its answer."""
+        response = await answer
+        if self.is_over:
+            await give_back(response.body)
+        elif not self._answer(response):
+            await self._send(response)
+
+    def _answer(self, response: Response) -> bool:
+        """Send an answer that is all here, or is a file; False if it goes the long way."""
         body = response.body
-        session = self._session
-        if isinstance(body, bytes) and response.trailers is None and response.takeover is None:
-            if is_bodiless(self.head.method, response.status):
+        if response.takeover is not None or response.trailers is not None or self._protocol is not None:
+            return False
+        if not isinstance(body, bytes):
+            if not isinstance(body, FileBody):
+                return False
+            self._file = body.descriptor  # closed in any case from here on
+        answered, block = self._encoded(response)
+        if answered is not response:
+            self._close_file()
+            response = answered
+            body = response.body if isinstance(response.body, bytes) else b""
+        session, record = self.session, self._record
+        bodiless = is_bodiless(self.head.method, response.status)
+        if isinstance(body, bytes):
+            if response.remember is not None and (session.pushes is None or "link" not in response.fields):
+                remember_for_h2(session.service, self.head, response, block, record.response_head)
+            if bodiless:
                 body = b""
-            if not body or session.may_send(self.stream, len(body)):
-                head = self._encoded(response)
-                if head is None:
-                    return
-                block, self._record.response_head = head
-                self._record.status = response.status
-                self._has_answered = self.has_all = True
-                if response.remember is not None:
-                    remember_for_h2(session.service, self.head, response, *head)
+            if not body or session.may_send(self, len(body)):
                 session.send_whole(self.stream, block, body)
-                self._note("complete", len(body), body[: session.service.capture])
-                session.ended(self)
-                return
-        self._start(response)
-
-    def _encoded(self, response: Response) -> tuple[bytes, bytes] | None:
-        """The head of an answer, as it is sent and as it is shown. What cannot be sent is a defect of its handler: then None, and a 500 is on
-        its way."""
-        service = self._session.service
-        try:
-            return encode_head(service, self.head, response)
-        except SendError:
-            logger.exception("%s: the answer to %s %s cannot be sent", service.door, self.head.method, self.head.target)
-            error = HttpError(500, "The server made an answer that cannot be sent.")
-            self._answer(service.error_page(error, self._request))
-            return None
-
-    async def _respond(self, answer: Response | Awaitable[Response]) -> None:
-        session, record = self._session, self._record
-        sending = self._sending = Sending(self, session.service.capture)
-        outcome = "aborted"
-        try:
-            response = answer if isinstance(answer, Response) else await answer
-            record.status = response.status
-            head = self._encode_or_replace(response)
-            if self._is_lost:
-                await give_back(response.body)
-                raise ConnectionResetError("the stream was closed")
-            response, block, record.response_head = head
-            bodiless = is_bodiless(self.head.method, response.status)
-            record.status = response.status
-            self._has_answered = True
-            ends = (bodiless or response.body == b"") and response.trailers is None
-            session.send_head(self.stream, block, ends=ends)
-            if ends:
-                self.has_all = True
-                await give_back(response.body)
+                self._sent, self._sample = len(body), body[: session.service.capture]
+                self._conclude("complete")
             else:
-                await sending.send(response, is_bodiless=bodiless)
-                await self._left()
-            outcome = "complete"
-        finally:
-            self._note(outcome, sending.sent, sending.sample)
+                self._queue(block, body)
+        elif bodiless:
+            session.send_whole(self.stream, block, b"")
+            self._conclude("complete")
+        else:
+            self._queue(block, body)
+        return True
 
-    def _encode_or_replace(self, response: Response) -> tuple[Response, bytes, bytes]:
-        service = self._session.service
+    async def _send(self, response: Response) -> None:
+        """Any answer, to the point where all of it waits for its turn."""
+        if response.takeover is not None or self._protocol is not None:
+            response = await self._opened(response)
         try:
-            return response, *encode_head(service, self.head, response)
+            answered, block = self._encoded(response)
+        except BaseException:
+            await give_back(response.body)
+            raise
+        if answered is not response:
+            await give_back(response.body)
+            response = answered
+        session = self.session
+        if response.takeover is not None:
+            session.send_head(self.stream, block, ends=False)
+            self._hand_over(response)
+        elif is_bodiless(self.head.method, response.status):
+            session.send_whole(self.stream, block, b"")
+            self._conclude("complete")
+            await give_back(response.body)
+        else:
+            outlet = self._outlet()
+            outlet.expected = announced_length(response)
+            session.send_head(self.stream, block, ends=False)
+            await Sending(outlet, 0).send(response, is_bodiless=False)
+
+    def _encoded(self, response: Response) -> tuple[Response, bytes]:
+        """The answer with its head as it goes out. What cannot be sent is a defect of its handler: then a 500."""
+        service, record = self.session.service, self._record
+        try:
+            block, record.response_head = encode_head(service, self.head, response)
         except SendError:
             logger.exception("%s: the answer to %s %s cannot be sent", service.door, self.head.method, self.head.target)
             error = HttpError(500, "The server made an answer that cannot be sent.")
-            page = service.error_page(error, self._request)
-            return page, *encode_head(service, self.head, page)
+            response = service.error_page(error, self._request)
+            block, record.response_head = encode_head(service, self.head, response)
+        record.status = response.status
+        if self.session.pushes is not None:
+            self.session.pushes.promise(self, response)
+        self._has_answered = True
+        return response, block
 
-    def _give_up(self) -> None:
-        self._note("aborted", 0, b"")
-        self._session.reset(self.stream, ErrorCode.CANCEL)
-        self._session.ended(self)
+    def _queue(self, block: bytes, body: bytes | FileBody) -> None:
+        """The head leaves now, the content when its turn comes."""
+        self.session.send_head(self.stream, block, ends=False)
+        outlet = self._outlet()
+        if isinstance(body, bytes):
+            if body:
+                outlet.write(body)
+        else:
+            outlet.write_file(body)
+        outlet.end(None)
 
-    def _note(self, outcome: str, sent: int, sample: bytes) -> None:
-        """Into the journal with an exchange that is over."""
-        service, record, body = self._session.service, self._record, self._body
-        record.outcome = outcome
+    def _outlet(self) -> Outlet:
+        session = self.session
+        if self.outlet is None:
+            self.outlet = Outlet(self.stream, session.turns, session.service.loop, session.service.capture)
+        return self.outlet
+
+    async def _opened(self, response: Response) -> Response:
+        """The answer to an opening handshake as HTTP/2 has it."""
+        answer = opening_answer(response, self.head.method, is_extended=self._protocol is not None)
+        if answer is None:
+            await give_back(response.body)
+            error = HttpError(501, "There is nothing here that speaks this protocol.")
+            return refusal_of(self.session.service, error, self._request)
+        return answer
+
+    def _hand_over(self, response: Response) -> None:
+        """The stream belongs to somebody else from here on."""
+        session = self.session
+        if self.is_over or response.takeover is None:
+            return
+        early, self._early = self._early, []
+        self._conclude("complete", is_handed_over=True)
+        tunnel = Http2Tunnel(session, self.stream)
+        session.hand_over(self.stream, tunnel)
+        tunnel.begin(response.takeover, early, has_eof=self._has_eof)
+        session.hand_on_retirement(tunnel)
+
+    # --- the end --------------------------------------------------------------------------------------------------------------------
+
+    def went_out(self) -> None:
+        """The last octet was handed to the connection."""
+        self._conclude("complete")
+
+    def broke(self, error: OSError) -> None:
+        """What was to be sent cannot be read."""
+        logger.debug("%s: an answer to %s broke off: %s", self.session.service.door, self.head.target, error)
+        self._break_off(ErrorCode.INTERNAL_ERROR)
+
+    def lose(self, code: ErrorCode | None = None) -> None:
+        """The stream was closed before its time, or the connection is gone; or, with a `code`, it is to be reset."""
+        body, task, outlet = self._body, self._task, self.outlet
+        is_told = body.is_wanted or (outlet is not None and outlet.is_awaited)
+        self._break_off(code)
+        if self._tell_of_end is not None:
+            self._tell_of_end()
+        # As in HTTP/1.1: whoever waits for the client is told by an exception, and cleans up without being cancelled as well.
+        if task is not None and not is_told:
+            task.cancel()
+
+    def _break_off(self, code: ErrorCode | None) -> None:
+        self._conclude("aborted", code)
+
+    def _conclude(
+        self, outcome: str, code: ErrorCode | None = ErrorCode.NO_ERROR, *, is_handed_over: bool = False
+    ) -> None:
+        """It is over, on our side: note it, and let go of all that it has. `code` resets the stream if it has not ended: after a complete answer
+        "a server MAY request that the client abort transmission of a request without error by sending a RST_STREAM with an error code of
+        NO_ERROR" (§8.1)."""
+        if self.is_over:
+            return
+        self.is_over = True
+        session, body, outlet = self.session, self._body, self.outlet
+        if outlet is not None:
+            self._sent, self._sample = outlet.moved, outlet.sample
+            outlet.close()
+        self._note(outcome)
+        if not is_handed_over:
+            session.ended(self.stream, code)
+        if isinstance(body, IncomingBody):
+            body.drop()
+            body.fail(BodyError(_GONE if outcome != "complete" else _ANSWERED))
+        for event in self._early:
+            session.drop(event.octets)
+        self._early.clear()
+        self._close_file()
+
+    def _close_file(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _note(self, outcome: str) -> None:
+        """Into the journal."""
+        service, record, body = self.session.service, self._record, self._body
+        if outcome != "complete" or record.outcome != "refused":
+            record.outcome = outcome
         if self._request is not None and "user" in self._request.route:
             record.user = self._request.route["user"]
-        record.sent = sent
-        record.response_body = sample
+        record.sent = self._sent
+        record.response_body = self._sample
         if body is not NO_BODY:
             record.request_body = body.sample
             record.received = body.received
         record.elapsed = service.clock.monotonic() - self._began
-        service.journal((service.clock.time(), self._session.connection.peer, record))
+        service.journal((service.clock.time(), self.session.connection.peer, record))
 
-    # --- Sink ------------------------------------------------------------------------------------------------------------------------
-
-    @property
-    def is_writable(self) -> bool:
-        return self._queued < HIGH_WATER and not self._is_lost
-
-    def write(self, data: bytes) -> None:
-        if self._is_lost:
-            raise ConnectionResetError("the stream was closed")
-        self._pieces.append(data)
-        self._queued += len(data)
-        self._session.wants_to_send(self)
-
-    async def send_file(self, descriptor: int, offset: int, count: int) -> int:
-        raise SendError("A stream is one of many on its connection: the kernel cannot send for it.")
-
-    async def drained(self) -> None:
-        while not self.is_writable:
-            await self._wait()
-
-    def end(self, trailers: Fields | None) -> None:
-        self._trailers = trailers
-        self.has_all = True
-        self._session.wants_to_send(self)
-
-    async def _left(self) -> None:
-        """Return when the last octet was handed to the connection."""
-        while self._queued or self.stream.stream_id in self._session.unfinished:
-            await self._wait()
-
-    async def _wait(self) -> None:
-        if self._is_lost:
-            raise ConnectionResetError("the stream was closed")
-        waiter: Future[None] = self._session.service.loop.create_future()
-        self._waiters.append(waiter)
-        await waiter
-
-    def _wake(self, error: Exception | None) -> None:
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                if error is None:
-                    waiter.set_result(None)
-                else:
-                    waiter.set_exception(error)
-
-    # --- for the connection ------------------------------------------------------------------------------------------------------
-
-    @property
-    def queued(self) -> int:
-        """Octets that wait for their turn."""
-        return self._queued
-
-    @property
-    def is_waited_for(self) -> bool:
-        """True while the client is slow to send what somebody waits for."""
-        return isinstance(self._body, IncomingBody) and not self._body.has_ended and self._body.is_wanted
-
-    def is_slow(self, now: float) -> bool:
-        """Whether the client has sent too slowly for too long; the handler is told if so."""
-        limits, body = self._session.service.limits, self._body
-        if not self.is_waited_for or self._expects_continue:
-            self.pace.pause(now)
-            return False
-        if limits.body_rate and self.pace.is_slow(now, limits.body_rate, limits.body_grace):
-            if isinstance(body, IncomingBody):
-                body.fail(HttpError(408, "The request's content came too slowly.", setting="limits.body_rate"))
-            return True
-        return False
-
-    def next_piece(self, most: int) -> tuple[bytes, bool]:
-        """At most so many octets, at least one unless none are left; and whether they are the last of the stream."""
-        if not self._pieces:
-            return b"", self.has_all and self._trailers is None
-        first, start = self._pieces[0], self._offset
-        if len(first) - start > most:
-            piece = first[start : start + most]
-            self._offset += most
-        else:
-            piece = first[start:] if start else first
-            self._offset = 0
-            self._pieces.popleft()
-        self._queued -= len(piece)
-        self.moved += len(piece)
-        if self._queued < HIGH_WATER // 2:
-            self._wake(None)
-        return piece, self.has_all and not self._pieces and self._trailers is None
-
-    def trailer_block(self) -> bytes | None:
-        """The trailer section, if it is all that is left."""
-        if self.has_all and not self._pieces and self._trailers is not None:
-            return encode_section(self._trailers)
-        return None
-
-    def finished(self) -> None:
-        """The last octet was handed to the connection."""
-        self._wake(None)
+    def _log_defect(self, defect: Exception) -> None:
+        session = self.session
+        what = "%s: a defect while sending an answer to %s"
+        logger.error(what, session.service.door, session.connection.peer, exc_info=defect)

@@ -50,7 +50,7 @@ class HttpService:
     """One per door and worker. `capture` is how many octets of each body the journal keeps."""
 
     __slots__ = (
-        "_date", "_date_block", "_date_octets", "_second", "alike", "answers", "blocks", "capture", "clock", "door", "error_page", "handler", "journal", "limits", "loop", "memo", "http2", "recall", "recall_h2",
+        "_date", "_date_block", "_date_octets", "_second", "alike", "answers", "blocks", "capture", "clock", "door", "error_page", "handler", "journal", "limits", "loop", "memo", "http2", "pushes", "recall", "recall_h2",
         "requests", "table_states", "scheme", "server_field",
     )  # fmt: skip
 
@@ -71,6 +71,7 @@ class HttpService:
         capture: int = 4096,
         recall_h2: Recall[bytes, Http2Answer] | None = None,
         http2: Http2Limits | None = None,
+        pushes: bool = False,
     ) -> None:
         self.handler = handler
         self.door = door
@@ -90,6 +91,8 @@ class HttpService:
         self.blocks = KnownBlocks()
         self.recall_h2: Recall[bytes, Http2Answer] = Recall(0, clock) if recall_h2 is None else recall_h2
         self.http2 = http2 or Http2Limits()
+        self.pushes = pushes
+        """Whether HTTP/2 clients are sent what an answer says they will need (`session/h2_push.py`)."""
         self.table_states = TableStates(TABLE_OCTETS, list_limit=self.http2.header_list_size)
         self._second = -1
         self._date = ""

@@ -50,6 +50,8 @@ class InformationalHead:
     status: int
     reason: str = ""
     fields: Fields = field(default_factory=Fields)
+    raw: bytes = field(default=b"", compare=False)
+    """The head as it stood on the wire, if it was read there."""
 
 
 @dataclass(slots=True)

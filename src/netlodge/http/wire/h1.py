@@ -270,7 +270,7 @@ class Http1Codec:
         fields = Fields(parse_field_lines(lines[1:-2], is_response=True))
         if 100 <= status < 200 and status != 101:
             self.their_state = self._theirs[IDLE, Step.INFORMATIONAL]
-            return InformationalHead(status, reason, fields)
+            return InformationalHead(status, reason, fields, raw)
         self._switches = is_switch(self._method, status)
         if self._switches and (
             (self.our_state, Step.SWITCH) not in self._ours or (status == 101 and not self._offers_upgrade)

@@ -25,6 +25,8 @@ class Stream:
     received: int = 0
     has_head: bool = False
     """True once a request, or a final response, was received."""
+    is_tunnel: bool = False
+    """True once CONNECT has made it one: no field section follows (§8.5)."""
     consumed: int = 0
     """Octets given back since the last WINDOW_UPDATE."""
     owner: object = None
@@ -76,7 +78,7 @@ class MessageEnded:
 
 @dataclass(slots=True)
 class StreamEnded:
-    """A stream was closed before its end. `is_ours`: by us, for what the peer did."""
+    """A stream was closed before its end. `is_ours`: by us, for what the peer did; maybe before anything else was read from it."""
 
     stream: Stream
     code: int
@@ -102,7 +104,8 @@ class WindowOpened:
 
 @dataclass(slots=True)
 class Priority:
-    """What a client said of a stream's place in the tree of RFC 7540 §5.3, which RFC 9113 §5.3.2 keeps parsing."""
+    """What a client said of a stream's place in the tree of RFC 7540 §5.3, which RFC 9113 §5.3.2 keeps parsing. The stream may be idle or
+    closed."""
 
     stream_id: int
     parent_id: int
@@ -113,7 +116,9 @@ class Priority:
 
 @dataclass(slots=True)
 class PriorityUpdated:
-    """A PRIORITY_UPDATE (RFC 9218 §7.1): `value` is that of a Priority field."""
+    """A PRIORITY_UPDATE (RFC 9218 §7.1): `value` is that of a Priority field. The stream may be idle, and the client's request come with
+    a Priority field of its own later: "the most recently received PRIORITY_UPDATE frame can be considered as the most up-to-date information
+    that overrides any other signal" (RFC 9218 §7)."""
 
     stream_id: int
     value: str
@@ -128,7 +133,7 @@ class SettingsReceived:
 
 @dataclass(slots=True)
 class SettingsAcknowledged:
-    """Ours are in force at the peer's."""
+    """Ours are in force at the peer's (§6.5.3)."""
 
 
 @dataclass(slots=True)

@@ -15,15 +15,18 @@ from netlodge.core.errors import NetlodgeError
 from netlodge.http.message import Fields, MessageError
 from netlodge.http.wire.events import RequestHead
 from netlodge.http.wire.framing import parse_content_length
-from netlodge.http.wire.grammar import is_field_value, is_token, parse_authority, parse_target
+from netlodge.http.wire.grammar import is_field_value, is_lower_token, is_token, parse_authority, parse_target
 from netlodge.http.wire.hpack import Field
 from netlodge.http.wire.readers import NOT_IN_TRAILERS
 
 CONNECTION_FIELDS: Final = frozenset({"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"})
-"""§8.2.2: "Any message containing connection-specific header fields MUST be treated as malformed"."""
+"""§8.2.2: "Any message containing connection-specific header fields MUST be treated as malformed (Section 8.1.1)."
+"""
 _REQUEST_PSEUDO: Final = frozenset({":method", ":scheme", ":authority", ":path", ":protocol"})
 _DEFAULT_PORTS: Final[dict[str, int]] = {"http": 80, "https": 443}
-_name = re.compile(r"[!#$%&'*+\-.^_`|~0-9a-z]++").fullmatch
+_SHOWN: Final = 40
+"""Characters of a name or value that an error repeats."""
+_scheme = re.compile(r"[A-Za-z][A-Za-z0-9+\-.]*+").fullmatch
 
 
 class MalformedError(NetlodgeError):
@@ -39,7 +42,7 @@ def _split(fields: Iterable[Field], known: frozenset[str]) -> tuple[dict[str, st
             # "All pseudo-header fields MUST appear in a field block before all regular field lines." "The same pseudo-header field name MUST
             # NOT appear more than once in a field block." (§8.3)
             if rest or name in pseudo or name not in known:
-                raise MalformedError(f"The pseudo-field {name} stands where it must not.")
+                raise MalformedError(f"The pseudo-field {name[:_SHOWN]!r} stands where it must not.")
             pseudo[name] = value
         else:
             check_field(name, value)
@@ -49,12 +52,14 @@ def _split(fields: Iterable[Field], known: frozenset[str]) -> tuple[dict[str, st
 
 def check_field(name: str, value: str) -> None:
     """§8.2.1, §8.2.2."""
-    if _name(name) is None:
-        raise MalformedError("The name of a field is no token in lower case.")
+    if not is_lower_token(name):
+        raise MalformedError(f"The name of a field is no token in lower case: {name[:_SHOWN]!r}.")
     if not is_field_value(value):
-        raise MalformedError(f"The value of the field {name} holds a control character, or has space around it.")
+        raise MalformedError(f"The value of {name[:_SHOWN]} holds a control character, or has space around it.")
+    # "The only exception to this is the TE header field, which MAY be present in an HTTP/2 request; when it is, it MUST NOT contain any value
+    # other than "trailers"." (§8.2.2)
     if name in CONNECTION_FIELDS or (name == "te" and value.lower() != "trailers"):
-        raise MalformedError(f"The field {name} has no place in HTTP/2.")
+        raise MalformedError(f"The field {name}, with the value {value[:_SHOWN]!r}, has no place in HTTP/2.")
 
 
 def request_head(block: Iterable[Field], *, ends: bool) -> tuple[RequestHead, str | None]:
@@ -72,9 +77,9 @@ def request_head(block: Iterable[Field], *, ends: bool) -> tuple[RequestHead, st
         target = pseudo[":authority"]
     else:
         # "All HTTP/2 requests MUST include exactly one valid value for the ":method", ":scheme", and ":path" pseudo-header fields, unless they
-        # are CONNECT requests" (§8.3.1)
-        if not pseudo.get(":path") or not pseudo.get(":scheme"):
-            raise MalformedError("The request has no path or no scheme.")
+        # are CONNECT requests (Section 8.5)." (§8.3.1) An extended CONNECT has them, too (RFC 8441 §4).
+        if not pseudo.get(":path") or _scheme(pseudo.get(":scheme", "")) is None:
+            raise MalformedError("The request has no path, or no scheme that is one.")
         if protocol is not None and (method != "CONNECT" or not is_token(protocol) or ":authority" not in pseudo):
             raise MalformedError("A protocol belongs to CONNECT, with an authority (RFC 8441 §4).")
         target = pseudo[":path"]
@@ -150,6 +155,7 @@ def response_head(block: Iterable[Field]) -> tuple[int, Fields]:
 
 
 def trailers(block: Iterable[Field]) -> Fields:
-    """§8.1: "Trailers MUST NOT include pseudo-header fields (Section 8.3)." What must not be taken for a header field is left out, as in HTTP/1.1."""
+    """The fields of a trailer section. "Trailers MUST NOT include pseudo-header fields (Section 8.3)." (§8.1) What must not be taken for a
+    header field is left out, as in HTTP/1.1."""
     _, rest = _split(block, frozenset())
     return Fields(pair for pair in rest if pair[0] not in NOT_IN_TRAILERS)

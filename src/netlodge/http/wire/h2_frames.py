@@ -144,7 +144,9 @@ def header_frames(stream_id: int, block: bytes, frame_size: int, *, ends: bool) 
 
 
 def data_frames(stream_id: int, data: bytes, frame_size: int, *, ends: bool) -> bytes:
-    """Content as DATA frames (§6.1); the last has END_STREAM if it `ends`."""
+    """Content as DATA frames (§6.1); the last has END_STREAM if it `ends`. Nothing if there is nothing to say."""
+    if not data and not ends:
+        return b""
     if len(data) <= frame_size:
         return frame(DATA, END_STREAM if ends else 0, stream_id, data)
     frames = []
@@ -157,7 +159,7 @@ def data_frames(stream_id: int, data: bytes, frame_size: int, *, ends: bool) -> 
 
 def without_padding(flags: int, payload: bytes) -> bytes:
     """The payload of DATA, HEADERS or PUSH_PROMISE without its padding. Raises `Http2Error`: "If the length of the padding is the length of
-    the frame payload or greater, the recipient MUST treat this as a connection error of type PROTOCOL_ERROR" (§6.1)."""
+    the frame payload or greater, the recipient MUST treat this as a connection error (Section 5.4.1) of type PROTOCOL_ERROR." (§6.1)"""
     if not flags & PADDED:
         return payload
     if not payload:

@@ -128,8 +128,8 @@ class TableStates:
         return state
 
     def note(self, state: TableState, block: bytes, decoded: Decoded) -> None:
-        """Remember where a block led."""
-        octets = len(block) + decoded.size + 256
+        """Remember where a block led. What is made of it later counts now: its head, the fields of that, the head as HTTP/1.1 writes it."""
+        octets = len(block) + 5 * decoded.size + 512
         if self._room_for(octets):
             state.transitions[block] = decoded
 

@@ -61,7 +61,8 @@ _BITS: Final[tuple[str, ...]] = tuple(bits for _, bits in sorted(_codes()))
 
 
 def encode(text: bytes) -> bytes:
-    """`text` in the code, filled up with ones: "the most significant bits of the code corresponding to the EOS symbol" (§5.2)."""
+    """`text` in the code, filled up with ones: "the most significant bits of the code corresponding to the EOS (end-of-string) symbol"
+    (§5.2)."""
     bits = "".join(map(_BITS.__getitem__, text))
     bits += "1" * (-len(bits) % 8)
     return int(bits, 2).to_bytes(len(bits) // 8, "big") if bits else b""
