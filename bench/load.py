@@ -44,7 +44,7 @@ class Round:
         return self.requests / self.seconds
 
 
-_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
+UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
 
 def run_wrk(
@@ -109,9 +109,9 @@ def read_wrk(output: str, cpu_seconds: float) -> Round:
     faults = re.findall(r"(Socket errors: .*|Non-2xx or 3xx responses: \d+)", output)
     return Round(
         requests=int(total[1]),
-        seconds=float(total[2]) * _UNITS[total[3]],
+        seconds=float(total[2]) * UNITS[total[3]],
         cpu_seconds=cpu_seconds,
-        p99=float(slowest[1]) * _UNITS[slowest[2]] if slowest else 0.0,
+        p99=float(slowest[1]) * UNITS[slowest[2]] if slowest else 0.0,
         fault="; ".join(faults),
     )
 

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from bench.h2load import run_h2load
 from bench.load import Holders, LoadError, Round, download, run_handshakes, run_wrk
 from bench.processes import cores
 from bench.results import Row, Table
-from bench.servers import Server, Setting, end_line_up, start_line_up
+from bench.servers import LODGE_FIXED_TLS, NGINX_CACHE_TLS, Server, Setting, end_line_up, start_line_up
 
 SMALL: Final = "/1k.txt"
 LARGE: Final = "/1m.bin"
@@ -172,6 +173,31 @@ def drive_handshakes(setting: Setting, effort: Effort, table: Table) -> None:
         table.rows.append(summarize(name, rounds))
 
 
+def drive_h2(
+    path: str,
+    *,
+    connections: int = 10,
+    streams: int = 16,
+    is_unseen: bool = False,
+    without: tuple[str, ...] = (),
+) -> Callable[[Setting, Effort, Table], None]:
+    """A scenario of clients that speak HTTP/2, `without` some servers: those that have no such answer."""
+
+    def run(setting: Setting, effort: Effort, table: Table) -> None:
+        servers = [server for server in setting.servers if server.name not in without]
+
+        def load(server: Server) -> Round:
+            return run_h2load(
+                server, path, connections=connections, streams=streams, seconds=effort.seconds, core=str(cores()[1]),
+                list_folder=setting.place if is_unseen else None,
+            )  # fmt: skip
+
+        for name, rounds in interleave(servers, effort.rounds, load).items():
+            table.rows.append(summarize(name, rounds))
+
+    return run
+
+
 def drive_huge(setting: Setting, effort: Effort, table: Table) -> None:
     """One download of a huge file: how much more memory the server took, at its peak, than before."""
     for server in one_of_each_tree(setting.servers):
@@ -192,6 +218,9 @@ def drive_huge(setting: Setting, effort: Effort, table: Table) -> None:
 
 ALL: Final = ("floor", "nginx", "varnish", "squid", "uvicorn", "granian", "lodge")
 
+OF_TLS: Final = ("nginx-tls", "lodge-tls")
+OF_HTTP2: Final = ("nginx-tls", "granian-tls", "hypercorn-tls", "lodge-tls")
+
 SCENARIOS: Final = (
     Scenario("small", "1 KiB, keep-alive, 64 connections", (*ALL, "lodge-fixed", "lodge-parsing"), drive(SMALL)),
     Scenario(
@@ -206,9 +235,39 @@ SCENARIOS: Final = (
         ("nginx-login", "lodge-login"),
         drive(SMALL, script="login.lua"),
     ),
-    Scenario("tls", "1 KiB over TLS 1.3, keep-alive, 64 connections", ("nginx-tls", "lodge-tls"), drive(SMALL)),
+    Scenario("tls", "1 KiB over TLS 1.3, keep-alive, 64 connections", OF_TLS, drive(SMALL)),
+    Scenario("handshakes", "full handshakes of TLS 1.3, one after the other", OF_TLS, drive_handshakes),
     Scenario(
-        "handshakes", "full handshakes of TLS 1.3, one after the other", ("nginx-tls", "lodge-tls"), drive_handshakes
+        "h2-1",
+        "1 KiB over HTTP/2 and TLS, 1 stream on each of 64 connections",
+        OF_HTTP2,
+        drive_h2(SMALL, connections=64, streams=1),
+    ),
+    Scenario("h2-16", "1 KiB over HTTP/2 and TLS, 16 streams on each of 10 connections", OF_HTTP2, drive_h2(SMALL)),
+    Scenario(
+        "h2-100",
+        "1 KiB over HTTP/2 and TLS, 100 streams on each of 10 connections",
+        OF_HTTP2,
+        drive_h2(SMALL, streams=100),
+    ),
+    Scenario(
+        "h2-unseen",
+        "1 KiB over HTTP/2 and TLS, each target never seen before, 16 streams",
+        OF_TLS,
+        # A cache would fill with as many targets.
+        drive_h2(SMALL, is_unseen=True, without=(NGINX_CACHE_TLS,)),
+    ),
+    Scenario(
+        "h2-large",
+        "1 MiB over HTTP/2 and TLS, 4 streams on each of 10 connections",
+        OF_TLS,
+        drive_h2(LARGE, streams=4, without=(LODGE_FIXED_TLS,)),
+    ),
+    Scenario(
+        "h2-many",
+        "1 KiB over HTTP/2 and TLS, 1,000 connections, handshakes included",
+        OF_TLS,
+        drive_h2(SMALL, connections=1000, streams=4),
     ),
     Scenario("unseen", "1 KiB, each request head never seen before", ALL, drive(SMALL, script="unseen.lua")),
     Scenario("large", "1 MiB, 64 connections", ALL[1:], drive(LARGE)),
@@ -250,7 +309,8 @@ COLUMNS: Final = {
     "idle": ("kib_each", "slowdown", "cpu_us", "requests_per_s", "alone_requests_per_s", "p99_ms", "alone_p99_ms"),
     "slow": ("slowdown", "cpu_us", "requests_per_s", "alone_requests_per_s", "p99_ms", "alone_p99_ms", "kept"),
     "huge": ("growth_mib", "mib_per_s", "cpu_s"),
-    "handshakes": ("cpu_us", "cpu_us_least", "requests_per_s"),
+    "handshakes": MEASURED[:3],
+    **dict.fromkeys(("h2-1", "h2-16", "h2-100", "h2-unseen", "h2-large", "h2-many"), MEASURED[:3]),
 }
 
 

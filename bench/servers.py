@@ -48,6 +48,8 @@ NGINX_TLS = "nginx, TLS"
 NGINX_CACHE_TLS = "nginx proxy_cache, TLS"
 LODGE_TLS = "Netlodge, TLS"
 LODGE_FIXED_TLS = "Netlodge, no file, TLS"
+GRANIAN_TLS = "Granian, TLS, bare ASGI"
+HYPERCORN_TLS = "hypercorn, TLS, bare ASGI"
 
 ACCOUNT = ("bench", "correct horse")
 """Whom `login.lua` logs in."""
@@ -189,21 +191,33 @@ def start_uvicorn(setting: Setting) -> list[Server]:
     return [Server(UVICORN, port, setting.start(command, "uvicorn", port))]
 
 
-def start_granian(setting: Setting) -> list[Server]:
+def start_granian(setting: Setting, name: str = GRANIAN, *options: str) -> list[Server]:
     port = free_port()
     command = [sys.executable, "-m", "granian", "--interface", "asginl", "--port", str(port)]
-    command += ["--workers", str(setting.workers), "--loop", "uvloop", "--http", "1", "--no-ws", "--no-access-log"]
+    command += ["--workers", str(setting.workers), "--loop", "uvloop", "--no-ws", "--no-access-log"]
     command += ["--log-level", "error", "--backlog", "8192", "--backpressure", "32768"]
-    command += ["bench.application:application"]
-    return [Server(GRANIAN, port, setting.start(command, "granian", port))]
+    command += [*(options or ("--http", "1")), "bench.application:application"]
+    return [Server(name, port, setting.start(command, "granian", port))]
 
 
-def start_hypercorn(setting: Setting) -> list[Server]:
+def start_granian_tls(setting: Setting) -> list[Server]:
+    pem = str(self_signed(setting, "granian"))
+    (server,) = start_granian(setting, GRANIAN_TLS, "--http", "auto", "--ssl-certificate", pem, "--ssl-keyfile", pem)
+    return [Server(server.name, server.port, server.tree, "https")]
+
+
+def start_hypercorn(setting: Setting, name: str = HYPERCORN, *options: str) -> list[Server]:
     port = free_port()
     command = [sys.executable, "-m", "hypercorn", "--bind", f"127.0.0.1:{port}", "--workers", str(setting.workers)]
     command += ["--worker-class", "uvloop", "--keep-alive", "600", "--backlog", "8192", "--log-level", "error"]
-    command += ["bench.application:application"]
-    return [Server(HYPERCORN, port, setting.start(command, "hypercorn", port))]
+    command += [*options, "bench.application:application"]
+    return [Server(name, port, setting.start(command, "hypercorn", port))]
+
+
+def start_hypercorn_tls(setting: Setting) -> list[Server]:
+    pem = str(self_signed(setting, "hypercorn"))
+    (server,) = start_hypercorn(setting, HYPERCORN_TLS, "--certfile", pem, "--keyfile", pem)
+    return [Server(server.name, server.port, server.tree, "https")]
 
 
 def data_of(setting: Setting, name: str) -> Path:
@@ -287,25 +301,20 @@ def start_lodge_login(setting: Setting) -> list[Server]:
     return [*start_lodge(setting, LODGE_OPEN), *start_lodge(setting, LODGE_LOGIN, f"web.site={site}")]
 
 
+def self_signed(setting: Setting, name: str) -> Path:
+    """A PEM file with a key of the kind that the lodge makes, and a certificate of its own."""
+    path = setting.place / f"{name}.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-days", "2", "-subj", "/CN=localhost", "-keyout", str(path), "-out", "-"]
+    made = subprocess.run(command, check=True, capture_output=True)
+    with path.open("ab") as file:
+        file.write(made.stdout)
+    return path
+
+
 def start_nginx_tls(setting: Setting) -> list[Server]:
     ports = {name: free_port() for name in (NGINX_TLS, NGINX_CACHE_TLS)}
-    certificate = setting.place / "nginx-tls.pem"
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        "2",
-    ]
-    command += ["-subj", "/CN=localhost", "-keyout", str(certificate), "-out", "-"]
-    made = subprocess.run(command, check=True, capture_output=True)
-    with certificate.open("ab") as file:
-        file.write(made.stdout)
+    certificate = self_signed(setting, "nginx-tls")
     configuration = setting.place / "nginx-tls.conf"
     configuration.write_text(
         fill_in(
@@ -352,6 +361,8 @@ STARTERS: dict[str, Callable[[Setting], list[Server]]] = {
     "nginx-login": start_nginx_login,
     "lodge-login": start_lodge_login,
     "nginx-tls": start_nginx_tls,
+    "granian-tls": start_granian_tls,
+    "hypercorn-tls": start_hypercorn_tls,
     "lodge-tls": start_lodge_tls,
 }
 

@@ -25,6 +25,8 @@ class MemoryConnection:
         self.has_sent_eof = False
         self.is_closed = False
         self.is_aborted = False
+        self.said_after_end = 0
+        """Octets that were written after the end of our side: a real connection would break by them."""
         self._waiters: list[object] = []
 
     # --- the peer ---
@@ -62,6 +64,8 @@ class MemoryConnection:
     # --- the session's side ---
 
     def write(self, data: bytes) -> None:
+        if self.has_sent_eof and not self.is_closed:
+            self.said_after_end += len(data)
         if not (self.is_closed or self.has_sent_eof or self.is_aborted):
             self.sent += data
 

@@ -146,6 +146,10 @@ CASES = {
         '[limits]\nrequest_line_size = "64 KiB"',
         'netlodge.toml:2: limits.request_line_size = "64 KiB": must not be above limits.head_size, which is "32 KiB".',
     ),
+    "a field longer than its form": (
+        '[limits]\nform_field_size = "8 MiB"',
+        'netlodge.toml:2: limits.form_field_size = "8 MiB": must not be above limits.form_size, which is "4 MiB".',
+    ),
     # Sites and routes
     "a site without routes": (
         '[[web.site]]\nhosts = ["a.example"]',

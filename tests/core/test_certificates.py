@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from netlodge.core.certificate_files import PairError, PairFiles, read_pair
-from netlodge.core.certificates import LONGEST_NAME, host_name, is_address
+from netlodge.core.certificates import COVERED_KEPT, LONGEST_NAME, CoveredHosts, host_name, is_address
 from tests.net.certificate import self_signed
 
 
@@ -53,6 +53,46 @@ def test_an_address_is_no_name() -> None:
     assert is_address("::1")
     assert not is_address("127.0.0.1.example")
     assert not is_address("[::1]")
+
+
+# --- For which hosts a certificate is (RFC 9525 §6.3, §6.4) ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("host", "is_covered"),
+    [
+        ("www.example.org", True),
+        ("WWW.example.org", True),
+        ("www.example.org.", True),
+        ("example.org", False),
+        ("a.www.example.org", False),
+        ("any.example.net", True),
+        ("*.example.net", True),
+        ("example.net", False),
+        ("a.b.example.net", False),
+        ("net", False),
+        ("127.0.0.1", True),
+        ("127.0.0.2", False),
+        ("127.1", False),
+        ("[::1]", True),
+        ("[0:0::1]", True),
+        ("[::2]", False),
+        ("[v7.a]", False),
+        ("", True),
+    ],
+)
+def test_a_certificate_is_for_the_hosts_that_stand_in_it(host: str, is_covered: bool) -> None:
+    hosts = CoveredHosts(["www.example.org", "*.example.net", "127.0.0.1", "::1"])
+    assert [hosts[host], hosts[host]] == [is_covered, is_covered]
+
+
+def test_asking_for_many_hosts_fills_no_memory() -> None:
+    hosts = CoveredHosts(["*.example.net"])
+    for number in range(2 * COVERED_KEPT):
+        assert hosts[f"{number}.example.net"]
+        assert not hosts[f"{number}.example.org"]
+        assert hosts["x" * LONGEST_NAME + ".example.net"]
+        assert 0 < len(hosts) <= COVERED_KEPT
 
 
 def server() -> ssl.SSLContext:

@@ -43,11 +43,11 @@ class Answer:
 class _Stream:
     """A socket, with TLS if there is a `context`."""
 
-    def __init__(self, port: int, context: ssl.SSLContext | None) -> None:
+    def __init__(self, port: int, context: ssl.SSLContext | None, *, name: str = "localhost") -> None:
         self.sock: socket.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
         if context is not None:
             try:
-                secure = context.wrap_socket(self.sock, server_hostname="localhost")
+                secure = context.wrap_socket(self.sock, server_hostname=name)
             except BaseException:
                 self.sock.close()
                 raise
@@ -75,8 +75,8 @@ class _Stream:
 class Http2Client(_Stream):
     """One connection that behaves. `scheme` is that of the requests."""
 
-    def __init__(self, port: int, context: ssl.SSLContext | None = None) -> None:
-        super().__init__(port, context)
+    def __init__(self, port: int, context: ssl.SSLContext | None = None, *, name: str = "localhost") -> None:
+        super().__init__(port, context, name=name)
         self.scheme = "http" if context is None else "https"
         self._connection = H2Connection(H2Configuration(client_side=True, header_encoding="latin-1"))
         self._connection.initiate_connection()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.http2_client import Http2Client
 from tests.e2e.http_client import request
 from tests.e2e.lodge import NETLODGE, PATIENCE, Lodge, until, worker_of
 from tests.e2e.test_browser import OPTIONS
@@ -28,7 +29,7 @@ https = "required"
 hsts = "1d"
 routes = [{ path = "/", respond = "strict" }]
 [[web.site]]
-hosts = ["own.example"]
+hosts = ["own.example", "*.pattern.example"]
 routes = [{ path = "/", respond = "own" }]
 [[tls.certificate]]
 certificate = "own.pem"
@@ -46,7 +47,7 @@ def lodge() -> Iterator[Lodge]:
         options=["--set", f"web.listen_tls=127.0.0.1:{free_port()}", "--set", "limits.handshake_timeout=1s"],
     )
     lodge.site.chmod(0o777)
-    self_signed(lodge.folder, "own", "DNS:own.example")
+    self_signed(lodge.folder, "own", "DNS:own.example,DNS:*.pattern.example")
     with lodge:
         yield lodge
 
@@ -297,14 +298,53 @@ def test_who_says_nothing_is_cut_off_and_counted(lodge: Lodge) -> None:
     assert lodge.metric("netlodge_tls_failures_total", reason="timeout") == before + 2
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason='"a request for an "https" resource MUST be rejected unless it has been received over a connection that has been secured via '
-    "a certificate valid for that target URI's origin\" (RFC 9110 §7.4)",
-)
+# --- RFC 9110 §7.4: for which hosts a connection is ------------------------------------------------------------------------------
+
+
 def test_a_request_for_another_host_than_the_certificate_is_for_is_misdirected(lodge: Lodge) -> None:
+    """Remembered or not, and whoever was answered before."""
+    port = lodge.port("web_tls")
+    with connected(lodge, trusting(lodge)) as localhost, connected(lodge, trusting(lodge), "strict.example") as strict:
+        for _ in range(4):
+            answer = ask(localhost, request("/", host="strict.example"))
+            assert answer.startswith(b"HTTP/1.1 421 ")
+            assert b"The certificate of this connection is not for strict.example" in answer
+            assert ask(strict, request("/", host=f"strict.example:{port}")).endswith(b"\r\n\r\nstrict")
+            assert ask(strict, request("/", host="localhost")).startswith(b"HTTP/1.1 421 ")
+            assert ask(localhost, request("/", host="localhost")).endswith(b"open</h1>")
+
+
+def test_a_request_without_a_host_is_for_the_connections_own(lodge: Lodge) -> None:
     with connected(lodge, trusting(lodge)) as sock:
-        assert ask(sock, request("/", host="strict.example")).startswith(b"HTTP/1.1 421 ")
+        assert ask(sock, b"GET / HTTP/1.0\r\n\r\n").endswith(b"open</h1>")
+
+
+def test_an_address_is_a_host_like_others(lodge: Lodge) -> None:
+    context = trusting(lodge)
+    with connected(lodge, context, "127.0.0.1") as sock:
+        assert ask(sock, request("/", host=f"127.0.0.1:{lodge.port('web_tls')}")).endswith(b"open</h1>")
+        assert ask(sock, request("/", host="127.0.0.2")).startswith(b"HTTP/1.1 421 ")
+
+
+def test_one_connection_of_http2_serves_all_names_of_its_certificate(lodge: Lodge) -> None:
+    """RFC 9113 §9.1.1: a client may ask for any of them over a connection that it has."""
+    context = ssl.create_default_context(cafile=lodge.folder / "own.pem")
+    context.set_alpn_protocols(["h2"])
+    with Http2Client(lodge.port("web_tls"), context, name="own.example") as client:
+        for _ in range(4):
+            hosts = ("own.example", "any.pattern.example", "pattern.example", "localhost", "strict.example")
+            assert [client.ask("/", host=host).status for host in hosts] == [200, 200, 421, 421, 421]
+
+
+def test_a_gateway_asks_in_the_name_of_others(tmp_path: Path) -> None:
+    """nginx, as it is unless told otherwise, asks for no name when it passes a request on over TLS."""
+    settings = '[tls]\ngateways = ["127.0.0.1"]\n' + SETTINGS.partition("[[tls.certificate]]")[0]
+    options = ["--set", f"web.listen_tls=127.0.0.1:{free_port()}"]
+    with Lodge({"index.html": b"open</h1>"}, settings, workers=1, options=options) as lodge:
+        context = trusting(lodge)
+        context.check_hostname = False
+        with connected(lodge, context, "localhost") as sock:
+            assert ask(sock, request("/", host="strict.example")).endswith(b"strict")
 
 
 # --- Redirects and Strict-Transport-Security --------------------------------------------------------------------------------------

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy
 
 from netlodge.store import accounts
 from netlodge.store.accounts import Account, AccountError, Token
@@ -27,7 +30,7 @@ def work(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Work]:
 
 
 def opened(url: str) -> Iterator[Work]:
-    database = Database(url, connections=1, timeout=5)
+    database = Database(url, connections=2, timeout=5)
     database.require(accounts.SCHEMA)
     yield database.run_here
     database.close_here()
@@ -58,6 +61,28 @@ class TestAccounts:
         add(work)
         with pytest.raises(AccountError, match="There is an account `anna` already"):
             add(work)
+
+    def test_is_added_once_by_two_at_the_same_moment(self, work: Work) -> None:
+        add(work, "bert")  # the tables are there
+        has_added, other_began = threading.Event(), threading.Event()
+
+        def add_slowly(connection: sqlalchemy.Connection) -> None:
+            accounts.add(connection, name="anna", password="first", now=NOW)
+            has_added.set()
+            other_began.wait(5)
+
+        def add_as_well() -> None:
+            has_added.wait(5)
+            # Before it waits for the other's transaction it is seen to have begun.
+            threading.Timer(0.05, other_began.set).start()
+            add(work)
+
+        with ThreadPoolExecutor(2) as threads:
+            first, second = threads.submit(work, add_slowly), threads.submit(add_as_well)
+            first.result()
+            with pytest.raises(AccountError, match="There is an account `anna` already"):
+                second.result()
+        assert work(partial(accounts.find, name="anna")).password == "first"
 
     def test_has_a_new_password_once_it_was_set(self, work: Work) -> None:
         add(work)

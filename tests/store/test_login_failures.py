@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from netlodge.app.shared import Shared
 from netlodge.core.rates import Rate, RateTable
-from netlodge.store.login_failures import LoginFailures
+from netlodge.store.login_failures import LoginFailures, _pair_key
 
 NOW = 5000.0
 HOME, CAFE = b"\x7f\0\0\1", b"\x7f\0\0\2"
@@ -84,3 +85,17 @@ def test_one_account_is_not_known_for_another() -> None:
     counted.succeeded(HOME, "anna", NOW)
     fail(counted, CAFE, "bert", LIMIT)
     assert counted.wait(HOME, "bert", NOW) == 30.0
+
+
+def test_a_stranger_is_not_taken_for_a_known_client_though_very_many_are_known() -> None:
+    """Whoever has an account and a network could make many known: each stranger that collides with them would be let guess more."""
+    shared = Shared()
+    counted = LoginFailures(shared.login_failures, shared.known_logins, Rate(interval=30.0, burst=LIMIT))
+    for number in range(60_000):
+        counted.succeeded(b"%08d" % number, "mallory", NOW)
+    strangers = (b"%08d" % number for number in range(3000))
+    # As a known client each would have a count of its own; as strangers they share that of the account.
+    taken_for_known = sum(
+        counted._keys(stranger, "anna", NOW) == (_pair_key(stranger, "anna"),) for stranger in strangers
+    )
+    assert taken_for_known <= 8

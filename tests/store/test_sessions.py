@@ -27,7 +27,7 @@ __all__ = ["url"]
 
 NOW = 1_700_000_000
 KEY, OTHER = b"k" * 32, b"o" * 32
-LIFETIME = Lifetime(idle=100, absolute=1000)
+LIFETIME = Lifetime(idle=100, absolute=1000, empty=100)
 
 Script = Callable[[Sessions], Awaitable[Any]]
 
@@ -91,7 +91,33 @@ def test_a_shorter_lifetime_holds_for_sessions_that_are_there(url: str) -> None:
 
     run(url, begin)
     assert run(url, find)
-    assert not run(url, find, lifetime=Lifetime(idle=50, absolute=1000))
+    assert not run(url, find, lifetime=Lifetime(idle=50, absolute=1000, empty=50))
+
+
+@pytest.mark.parametrize(
+    ("change", "other", "asked_at", "alive"),
+    [
+        (None, None, NOW + 9, True),
+        (None, None, NOW + 10, False),
+        (b'{"a":1}', None, NOW + 99, True),
+        # What is in it after both counts, whatever either had.
+        (b'{"a":1}', b'{"b":1}', NOW + 99, True),
+        (b"{}", b'{"b":1}', NOW + 99, True),
+    ],
+)
+def test_a_session_in_which_nothing_is_lasts_shorter(
+    url: str, change: bytes | None, other: bytes | None, asked_at: int, alive: bool
+) -> None:
+    async def script(sessions: Sessions) -> tuple[bool, int]:
+        await sessions.begin(KEY, b"{}", NOW)
+        kept = await one(sessions)
+        for data in (other, change):
+            if data is not None:
+                await sessions.change(kept, data, NOW)
+        is_found = bool(await sessions.find([KEY], asked_at))
+        return is_found, await sessions.sweep(asked_at)
+
+    assert run(url, script, lifetime=Lifetime(idle=100, absolute=1000, empty=10)) == (alive, not alive)
 
 
 def test_a_change_is_kept_and_counts_as_use(url: str) -> None:

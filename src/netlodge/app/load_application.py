@@ -25,7 +25,7 @@ def load_application(text: str, folder: Path) -> Any:
     name = AppName.parse(text)
     if name is None:
         raise NetlodgeError(f'app = "{text}": it {complaint_about_app(text)}.')
-    if str(folder) not in sys.path:
+    if sys.path[:1] != [str(folder)]:
         sys.path.insert(0, str(folder))
     target: Any = _import(text, name.module, folder)
     for place, part in enumerate(name.attribute.split(".")):

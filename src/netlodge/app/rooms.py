@@ -20,6 +20,7 @@ from netlodge.config.doors import LINE_SERVICES, Listen
 from netlodge.config.settings import Settings
 from netlodge.core.clock import WorkerClock
 from netlodge.core.contracts import Refusal, Session
+from netlodge.core.networks import Networks
 from netlodge.core.recall import Recall
 from netlodge.core.records import Entry, Journal
 from netlodge.dashboard import page
@@ -256,8 +257,13 @@ class LodgeRooms:
         in_the_clear = self._http_service(name, TellHttps(), server_field=server_field, remembers=False)
         self._services.append(service)
 
+        gateways = Networks(self._settings.tls.gateways)
+
         def new_session(stream: TlsStream) -> Session:
-            return Http2Session(stream, service) if stream.protocol == "h2" else Http1Session(stream, service)
+            # "Unless the connection is from a trusted gateway" (RFC 9110 §7.4)
+            hosts = None if stream.peer.host in gateways else stream.hosts
+            kind = Http2Session if stream.protocol == "h2" else Http1Session
+            return kind(stream, service, hosts)
 
         secure = SecureDoor(
             name,

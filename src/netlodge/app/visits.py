@@ -16,7 +16,7 @@ def with_visits(handler: Handler, route: config.Route, supplies: Supplies) -> Ha
     from netlodge.store.sessions import Lifetime, Sessions
 
     settings = supplies.settings.sessions
-    lifetime = Lifetime(idle=round(settings.idle), absolute=round(settings.absolute))
+    lifetime = Lifetime(idle=round(settings.idle), absolute=round(settings.absolute), empty=round(settings.empty))
     sessions = Sessions(supplies.database, lifetime, size=settings.size)
     return Visits(
         handler,

@@ -33,6 +33,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "metrics": ("netlodge.cli.metrics:command", "Print the metrics of a running lodge, added up over its workers."),
     "trace": ("netlodge.cli.trace:command", "Show exchanges of a running lodge, live."),
     "har": ("netlodge.cli.har:command", "Write the latest exchanges to a HAR file."),
+    "get": ("netlodge.cli.get:command", "Fetch a URL over HTTP, to standard output or a file."),
     "talk": ("netlodge.cli.talk:command", "Talk to a text protocol by hand, or listen to one."),
 }
 """Name -> where the command is (`module:attribute`), and its line in the help. In the order in which the help has them."""

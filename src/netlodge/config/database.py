@@ -57,6 +57,16 @@ class Sessions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     absolute: Annotated[
         Duration, doc("How long a session lasts, used or not.", least=1, most=_YEAR, precedent="OWASP: some bound.")
     ] = Duration.parse("90 d")
+    empty: Annotated[
+        Duration,
+        doc(
+            "How long a session lasts that nobody uses and that holds nothing yet: a form was shown, and not sent. Whoever keeps no cookies "
+            "begins one with each such page.",
+            least=1,
+            most=_YEAR,
+            precedent="Rails and Django keep a secret of forms in a cookie alone.",
+        ),
+    ] = Duration.parse("2 h")
     size: Annotated[
         Size,
         doc(

@@ -55,6 +55,8 @@ _SESSION_FIELDS: Final = frozenset(
 )
 """Fields that the session or the handler computes for each answer: set by hand they would break its framing or lie."""
 
+_WITHIN: Final = (("request_line_size", "head_size"), ("form_field_size", "form_size"), ("form_head_size", "form_size"))
+"""Sizes that would be without effect above another."""
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
 _BODILESS: Final = (204, 205, 304)
 ERROR_PAGE_STATUSES: Final = frozenset({400, 401, 403, 404, 405, 409, 412, 415, 416, 429, 500, 501, 503, 507})
@@ -82,12 +84,10 @@ def examine(settings: Settings, name: Callable[[KeyPath], str] = dotted) -> Iter
     yield from examine_database(settings)
     yield from examine_content(settings)
     yield from examine_tls(settings)
-    if settings.limits.request_line_size > settings.limits.head_size:
-        yield (
-            ("limits", "request_line_size"),
-            settings.limits.request_line_size,
-            f'must not be above limits.head_size, which is "{settings.limits.head_size}"',
-        )
+    for small, large in _WITHIN:
+        size, whole = getattr(settings.limits, small), getattr(settings.limits, large)
+        if size > whole:
+            yield ("limits", small), size, f'must not be above limits.{large}, which is "{whole}"'
 
 
 def _examine_owner(settings: Settings) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -42,13 +42,18 @@ def examine_access(settings: Settings) -> Iterator[Finding]:
             yield from _examine_cors(route.cors, (*here, "cors"))
 
 
-def _examine_access(access: Access, at: KeyPath, *, may_log_in: bool = False) -> Iterator[Finding]:
-    for index, network in enumerate(access.networks):
+def examine_networks(networks: Sequence[str], at: KeyPath) -> Iterator[Finding]:
+    """What is no network, and no `unix:`, in the list at `at`."""
+    for index, network in enumerate(networks):
         try:
             if network != UNIX:
                 parse_network(network)
         except NetworkError as error:
-            yield (*at, "networks", index), network, str(error)
+            yield (*at, index), network, str(error)
+
+
+def _examine_access(access: Access, at: KeyPath, *, may_log_in: bool = False) -> Iterator[Finding]:
+    yield from examine_networks(access.networks, (*at, "networks"))
     seen: dict[str, str] = {}
     for index, user in enumerate(access.users):
         try:

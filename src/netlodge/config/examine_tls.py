@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from netlodge.config.errors import KeyPath, dotted
+from netlodge.config.examine_access import examine_networks
 from netlodge.config.settings import Certificate, Settings
 
 
@@ -18,6 +19,7 @@ def examine_tls(settings: Settings) -> Iterator[tuple[KeyPath, object, str]]:
     """Findings as of `examine`. Reads the files of certificates."""
     for index, each in enumerate(settings.tls.certificate):
         yield from _examine_pair(each, ("tls", "certificate", index), settings)
+    yield from examine_networks(settings.tls.gateways, ("tls", "gateways"))
     addresses = settings.web.listen_tls
     has_port = bool(addresses) and not addresses[0].is_unix and addresses[0].port != 0
     for index, site in enumerate(settings.web.site):

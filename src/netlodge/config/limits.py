@@ -407,7 +407,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             "Longest HTTP/2 frame that is taken. A longer one ends the connection.",
             least=16 * _KIB,
             most=16 * _MIB - 1,
-            precedent="RFC 9113 §6.5.2 begins with 16 KiB; Go 1 MiB.",
+            precedent="RFC 9113 §6.5.2 begins with 16 KiB; nginx 16 KiB; Go 1 MiB.",
         ),
     ] = Size.parse("16 KiB")
     h2_field_block_size: Annotated[
@@ -432,7 +432,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     h2_control_frames: Annotated[
         int,
         doc(
-            "HTTP/2 frames a second that bring nothing forward: SETTINGS, PING, PRIORITY, empty DATA, unknown ones. More end the connection "
+            "HTTP/2 frames a second that bring nothing forward: SETTINGS, PING, PRIORITY, empty ones, unknown ones. More end the connection "
             "(CVE-2019-9511 to 9518).",
             least=10,
             most=10_000_000,
@@ -455,6 +455,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             "connection.",
             least=100,
             most=10_000_000,
-            precedent="None: others count the octets, too.",
+            precedent="Envoy 10 for each DATA frame that it sent.",
         ),
     ] = 20_000

@@ -24,6 +24,7 @@ from netlodge.config.errors import KeyPath, Problem, SettingsError, dotted
 from netlodge.config.examine import ERROR_PAGE_STATUSES, examine, shows
 from netlodge.config.examine_access import warn_of_access
 from netlodge.config.examine_apps import complaint_about_app
+from netlodge.config.examine_secrets import examine_secrets
 from netlodge.config.examine_tls import warn_of_tls
 from netlodge.config.examine_uploads import examine_uploads, warn_of_uploads
 from netlodge.config.locate import key_lines
@@ -117,6 +118,7 @@ class _Reader:
         settings = builder.build(tree)
         findings = chain(
             examine(settings, lambda path: dotted(builder.as_written(path))),
+            examine_secrets(settings, self._source),
             examine_uploads(settings, self._base, self._source),
         )
         for path, value, complaint in findings:

@@ -29,6 +29,14 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             "Certificates of your own, each under its own `[[tls.certificate]]`. Files that change are taken up by themselves."
         ),
     ] = ()
+    gateways: Annotated[
+        tuple[str, ...],
+        doc(
+            "Networks and addresses of your own reverse proxies and load balancers that ask over TLS in the name of their clients. They may ask "
+            "for any host; from others a request for a host that the certificate shown to them is not for is answered 421 (RFC 9110 §7.4).",
+            example='["192.168.7.2"]',
+        ),
+    ] = ()
     minimum: Annotated[
         Literal["1.2", "1.3"],
         doc("Oldest version that is spoken.", precedent="Mozilla's intermediate recommendation 1.2; nginx 1.2."),

@@ -37,6 +37,7 @@ class CoveredHosts(dict[str, bool]):
         self._names = frozenset(names)
 
     def __missing__(self, host: str) -> bool:
+        # Without a Host, which HTTP/1.0 lets be, the connection's own is meant.
         is_covered = not host or self._is_named(host)
         if is_covered and len(host) <= LONGEST_NAME:
             if len(self) >= COVERED_KEPT:
@@ -45,16 +46,11 @@ class CoveredHosts(dict[str, bool]):
         return is_covered
 
     def _is_named(self, host: str) -> bool:
-        if host.startswith("["):
-            return _address(host[1:-1]) in self._names
-        # What is not written as an address is written is none, whatever some resolvers make of it.
-        if _address(host):
-            return host in self._names
+        address = _address(host.removeprefix("[").removesuffix("]"))
+        if address:
+            return address in self._names
         name = host.lower().removesuffix(".")
-        _, dot, parent = name.partition(".")
-        # "the wildcard character [...] appears only as the complete content of the left-most label", and stands for one label
-        # (RFC 9525 §6.3).
-        return name in self._names or (dot == "." and f"*.{parent}" in self._names)
+        return name in self._names or pattern_of(name) in self._names
 
 
 class Credential(NamedTuple):
@@ -91,6 +87,12 @@ def host_name(text: str) -> str | None:
     if len(name) > LONGEST_NAME or not all(_LABEL.fullmatch(label) for label in name.split(".")):
         return None
     return None if is_address(name) else name
+
+
+def pattern_of(name: str) -> str:
+    """The only pattern that a name fits, with a `*` in the place of its first label (RFC 9525 §6.3); empty for a name of one label."""
+    _, dot, parent = name.partition(".")
+    return f"*.{parent}" if dot else ""
 
 
 def is_address(name: str) -> bool:

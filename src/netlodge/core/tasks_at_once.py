@@ -102,16 +102,22 @@ class _Steps(Coroutine[Any, Any, None]):
         try:
             return cast(Context, self._context).run(step, argument)
         except StopIteration:
-            if self._ended is not None:
-                self._ended(None)
+            self._tell(None)
             raise
         except (GeneratorExit, KeyboardInterrupt):
             raise
         except BaseException as error:
-            if self._ended is None:
+            if not self._tell(error):
                 raise
-            self._ended(error)
             raise StopIteration from None
+
+    def _tell(self, error: BaseException | None) -> bool:
+        """Tell of the end who is to be told, if anybody is. Who is told often knows the task: nothing is to be left of that circle."""
+        ended, self._ended = self._ended, None
+        if ended is None:
+            return False
+        ended(error)
+        return True
 
     # What shows where a task stands (`asyncio.Task.print_stack`, `inspect.getcoroutinestate`) asks its coroutine.
 

@@ -154,9 +154,10 @@ class Fields:
 
     def copy(self) -> Fields:
         fields = Fields.__new__(Fields)
-        fields._pairs = self._pairs.copy()
-        fields._index = self._index.copy()
-        fields._octets = None
+        # Of the same class: what is private to it is ours to fill, without indexing the pairs anew.
+        fields._pairs = self._pairs.copy()  # noqa: SLF001
+        fields._index = self._index.copy()  # noqa: SLF001
+        fields._octets = None  # noqa: SLF001
         return fields
 
     def list_of(self, name: str) -> list[str]:

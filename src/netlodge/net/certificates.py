@@ -20,7 +20,7 @@ from typing import Final, cast
 from netlodge.core.certificate_files import PairError, PairFiles
 from netlodge.core.certificates import LOCALHOST, CertificateSource, host_name, is_address
 from netlodge.core.contracts import Clock, Peer
-from netlodge.net.own_certificates import OwnCertificates, context_of, new_context
+from netlodge.net.own_certificates import OwnCertificates, ServerContext, context_of, new_context
 from netlodge.net.tls_service import TlsObject
 
 logger = logging.getLogger("netlodge.tls")
@@ -67,7 +67,7 @@ class Certificates:
         self._sources = sources
         self._capacity = capacity
         self._clock = clock
-        self._kept: OrderedDict[str, tuple[ssl.SSLContext, float]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[ServerContext, float]] = OrderedDict()
         """By name: the context, and when to ask for a newer certificate. The least used are first."""
         initial = stock.initial
         initial.minimum_version = VERSIONS[minimum]
@@ -95,9 +95,10 @@ class Certificates:
             logger.debug("no certificate for %r", server_name or asked)
             return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
         tls.context = chosen
+        cast("TlsObject", tls).hosts = chosen.hosts
         return None
 
-    def _context_for(self, name: str) -> ssl.SSLContext | None:
+    def _context_for(self, name: str) -> ServerContext | None:
         own = self._stock.own.find(name)
         if own is not None:
             return own

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from netlodge.core.certificate_files import Pair, PairError, PairFiles, read_pair
+from netlodge.core.certificates import CoveredHosts, pattern_of
 
 logger = logging.getLogger("netlodge.tls")
 
@@ -20,9 +21,16 @@ CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """For TLS 1.2: forward secrecy and authenticated encryption alone, as in Mozilla's intermediate recommendation. TLS 1.3 has no others."""
 
 
-def new_context(protocols: Sequence[str]) -> ssl.SSLContext:
+class ServerContext(ssl.SSLContext):
+    """OpenSSL's settings for connections that show one certificate, with what is to be known of that."""
+
+    hosts: CoveredHosts
+    """For which it is. Not there while there is no certificate."""
+
+
+def new_context(protocols: Sequence[str]) -> ServerContext:
     """A server's context without a certificate, that offers `protocols` by ALPN, best first."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(CIPHERS)
     # Which of them is quickest, the client knows better: it may have no AES in hardware.
@@ -53,7 +61,7 @@ class OwnCertificate:
         return self._pair.names
 
     @property
-    def context(self) -> ssl.SSLContext:
+    def context(self) -> ServerContext:
         return self._context
 
     def offer(self, protocols: Sequence[str]) -> None:
@@ -114,12 +122,9 @@ class OwnCertificates:
         if changed:
             self._index()
 
-    def find(self, name: str) -> ssl.SSLContext | None:
+    def find(self, name: str) -> ServerContext | None:
         """The context for a name: of a certificate that has it exactly, else of one with a pattern; the first in the settings wins."""
-        context = self._by_name.get(name)
-        if context is None and "." in name:
-            context = self._by_name.get(f"*.{name.partition('.')[2]}")
-        return context
+        return self._by_name.get(name) or self._by_name.get(pattern_of(name))
 
     def _index(self) -> None:
         self._by_name = {name: held.context for held in reversed(list(self._all.values())) for name in held.names}
@@ -138,7 +143,9 @@ def _signature(files: PairFiles) -> Signature:
         return ()
 
 
-def context_of(files: PairFiles, protocols: Sequence[str]) -> tuple[ssl.SSLContext, Pair]:
+def context_of(files: PairFiles, protocols: Sequence[str]) -> tuple[ServerContext, Pair]:
     """A context that shows this certificate. Raises `PairError`."""
     context = new_context(protocols)
-    return context, read_pair(files, context)
+    pair = read_pair(files, context)
+    context.hosts = CoveredHosts(pair.names)
+    return context, pair

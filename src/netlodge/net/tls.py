@@ -23,6 +23,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from netlodge.core.certificates import CoveredHosts
 from netlodge.core.contracts import Session
 from netlodge.net.connection import Farewell, StreamConnection
 from netlodge.net.tls_service import GARBAGE, GONE, PLAIN, PROTOCOL, TIMEOUT, TlsObject, TlsService, reason_of
@@ -48,10 +49,12 @@ class TlsStream:
     __slots__ = (
         "_backlog", "_connection", "_deadline", "_draining", "_end", "_first", "_has_read_end", "_has_told_end", "_incoming",
         "_is_hurried", "_is_open", "_is_over", "_is_paused", "_is_retiring", "_new_session", "_outgoing", "_read", "_service", "_tls",
-        "_waiters", "_waiting", "_write", "is_writable", "local", "peer", "progress", "protocol", "session",
+        "_waiters", "_waiting", "_write", "hosts", "is_writable", "local", "peer", "progress", "protocol", "session",
     )  # fmt: skip
 
     session: Session
+    hosts: CoveredHosts
+    """For which the certificate is that was shown; there when the handshake is done."""
     is_secure: bool = True
     may_send_file: bool = False
 
@@ -185,6 +188,7 @@ class TlsStream:
     def _open(self, tls: TlsObject) -> None:
         self._service.counters.handshakes(tls.version() or "", bool(tls.session_reused)).add()
         self.protocol = tls.selected_alpn_protocol() or ""
+        self.hosts = tls.hosts
         self._read = tls.read
         self._write = tls.write
         self._is_open = True

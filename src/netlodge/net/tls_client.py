@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, cast
 
+from netlodge.core.certificates import CoveredHosts
 from netlodge.core.contracts import Peer, Session
 from netlodge.core.errors import NetlodgeError
 from netlodge.net.connection import StreamConnection
@@ -48,6 +49,7 @@ def client_context(
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(list(protocols))
+    context.sslobject_class = TlsObject
     return context
 
 
@@ -99,7 +101,8 @@ class TlsClientStream(TlsStream):
         except ValueError:  # a name that begins or ends with a dot, or that no certificate can have
             self._end_shaking("its name cannot stand in a certificate")
             return
-        self._tls = cast("TlsObject", tls)  # of which only a server's needs more than an SSLObject
+        self._tls = cast("TlsObject", tls)
+        self._tls.hosts = CoveredHosts(())  # that is a server's to know
         self._shake_hands(received)
 
     def has_news(self) -> bool:

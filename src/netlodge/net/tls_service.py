@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
+from netlodge.core.certificates import CoveredHosts
 from netlodge.core.contracts import Connection, Counter, Peer, Session
 
 INTERNAL_ERROR: Final = b"\x15\x03\x03\x00\x02\x02\x50"
@@ -44,10 +45,12 @@ _REASONS: Final = {
 
 
 class TlsObject(ssl.SSLObject):
-    """OpenSSL's side of one connection, with what the choice of a certificate may depend on beside the name."""
+    """OpenSSL's side of one connection, with what the choice of a certificate may depend on beside the name, and what was chosen."""
 
     local: Peer
     """The address that the client dialled."""
+    hosts: CoveredHosts
+    """For which the certificate is that was chosen. Not there before."""
 
 
 class Contexts(Protocol):

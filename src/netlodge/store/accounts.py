@@ -96,9 +96,11 @@ class TokenHolder(NamedTuple):
 
 def add(connection: Connection, *, name: str, password: str, now: int) -> None:
     """Raises `AccountError` if there is one of this name."""
+    change = _count_change(
+        connection
+    )  # first: of two that add the same name the second waits, and sees that of the first
     if find(connection, name) is not None:
         raise account_exists(name)
-    change = _count_change(connection)
     connection.execute(ACCOUNTS.insert().values(name=name, password=password, created=now, change=change))
 
 

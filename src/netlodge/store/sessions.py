@@ -48,6 +48,7 @@ def _create(connection: sqlalchemy.Connection) -> None:
     connection.execute(insert(_SWEEP).values(only=1, swept=0))
 
 
+_EMPTY: Final = b"{}"
 _PLAIN: Final = frozenset({str, int, bool, type(None)})
 
 SCHEMA: Final = Schema("sessions", (_create,))
@@ -74,13 +75,16 @@ class KeptSession:
 
 @dataclass(frozen=True, slots=True)
 class Lifetime:
-    """How long sessions last, in seconds: unused, and at most."""
+    """How long sessions last, in seconds: unused, at most, and unused while nothing is in them. A page with a form begins such a session,
+    for whoever asks, and as often as somebody asks who keeps no cookies: they must not pile up."""
 
     idle: int
     absolute: int
+    empty: int
 
-    def expiry(self, created: int, used: int) -> int:
-        return min(used + self.idle, created + self.absolute)
+    def expiry(self, data: bytes, created: int, used: int) -> int:
+        idle = min(self.idle, self.empty) if data == _EMPTY else self.idle
+        return min(used + idle, created + self.absolute)
 
 
 class Sessions:
@@ -101,15 +105,16 @@ class Sessions:
             return [KeptSession(*row) for row in connection.execute(select(*columns).where(_SESSION.c.key.in_(keys)))]
 
         # By the lifetime that is set now: it may be a shorter one than when the row was written.
-        return [
-            kept for kept in await self._database.read(work) if now < self._lifetime.expiry(kept.created, kept.used)
-        ]
+        return [kept for kept in await self._database.read(work) if now < self._expiry(kept, kept.data, kept.used)]
+
+    def _expiry(self, kept: KeptSession, data: bytes, used: int) -> int:
+        return self._lifetime.expiry(data, kept.created, used)
 
     async def begin(self, key: bytes, data: bytes, now: int) -> None:
         """Keep a new session. Raises `SessionTooLargeError`."""
         self._check_size(data)
         values = {"key": key, "data": data, "version": 1, "created": now, "used": now}
-        values["expires"] = self._lifetime.expiry(now, now)
+        values["expires"] = self._lifetime.expiry(data, now, now)
         await self._database.run(lambda connection: connection.execute(insert(_SESSION).values(values)) and None)
 
     async def change(self, kept: KeptSession, data: bytes, now: int, *, key: bytes | None = None) -> None:
@@ -119,26 +124,27 @@ class Sessions:
         """
         if data != kept.data:  # what became too large by a smaller setting may stay
             self._check_size(data)
-        values = {"key": key or kept.key, "used": now, "expires": self._lifetime.expiry(kept.created, now)}
+        values = {"key": key or kept.key, "used": now}
         here = _SESSION.c.key == kept.key
 
         def work(connection: sqlalchemy.Connection) -> None:
             change = _SESSION.update().values(**values, version=_SESSION.c.version + 1)
             unchanged = here & (_SESSION.c.version == kept.version)
-            if connection.execute(change.where(unchanged).values(data=data)).rowcount:
+            expires = self._expiry(kept, data, now)
+            if connection.execute(change.where(unchanged).values(data=data, expires=expires)).rowcount:
                 return
             theirs = connection.scalar(select(_SESSION.c.data).where(here).with_for_update())
             if theirs is None:
                 raise SessionGoneError("The session has ended, or has another identifier now.")
             merged = encode(merge(decode(kept.data), decode(data), decode(theirs)))
             self._check_size(merged)
-            connection.execute(change.where(here).values(data=merged))
+            connection.execute(change.where(here).values(data=merged, expires=self._expiry(kept, merged, now)))
 
         await self._database.run(work)
 
     async def touch(self, kept: KeptSession, now: int) -> None:
         """The session is in use."""
-        values = {"used": now, "expires": self._lifetime.expiry(kept.created, now)}
+        values = {"used": now, "expires": self._expiry(kept, kept.data, now)}
         change = _SESSION.update().where(_SESSION.c.key == kept.key, _SESSION.c.used < now).values(**values)
         await self._database.run(lambda connection: connection.execute(change) and None)
 

@@ -79,6 +79,14 @@ async def test_the_scope_of_a_request_is_complete() -> None:
     ]
 
 
+@on_loop
+async def test_the_account_that_a_login_verified_is_told_and_no_field_can_pretend_to_be_it() -> None:
+    request = asked("GET", "/", {"netlodge.user": "mallory", "remote-user": "mallory"})
+    assert "netlodge.user" not in await scope_of(request)
+    request.route["user"] = "änna"
+    assert (await scope_of(request))["netlodge.user"] == "änna"
+
+
 async def scope_of(request: Request, state: dict[str, Any] | None = None) -> Scope:
     scopes: list[Scope] = []
 

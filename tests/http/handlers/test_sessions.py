@@ -29,7 +29,7 @@ T = TypeVar("T")
 Act = Callable[[Visit], object]
 
 DAY = 86400
-LIFETIME = Lifetime(idle=14 * DAY, absolute=90 * DAY)
+LIFETIME = Lifetime(idle=14 * DAY, absolute=90 * DAY, empty=7200)
 
 
 @dataclass
@@ -350,6 +350,45 @@ def test_a_session_that_nobody_uses_expires(url: str) -> None:
         return found
 
     assert run(url, script) == ["{'a': 1}", "{'a': 1}", "{}"]
+
+
+def test_a_session_in_which_nothing_was_put_lasts_while_it_is_used(url: str) -> None:
+    async def script(lodge: Lodge) -> list[bool]:
+        found = []
+        for seconds in (7199, 7200):
+            browser = Browser()
+            await lodge.ask(browser, lambda visit: visit.token)
+            lodge.clock.advance(5000)
+            await lodge.ask(browser, look)
+            await asyncio.gather(*lodge.visits._chores)
+            lodge.clock.advance(seconds)
+            found.append(text(await lodge.ask(browser, lambda visit: visit.is_new)) == "False")
+        return found
+
+    assert run(url, script) == [True, False]
+
+
+def test_a_session_lasts_from_when_something_is_put_into_it(url: str) -> None:
+    async def script(lodge: Lodge) -> str:
+        browser = Browser()
+        await lodge.ask(browser, lambda visit: visit.token)
+        await lodge.ask(browser, put(a=1))
+        lodge.clock.advance(13 * DAY)
+        return text(await lodge.ask(browser, look))
+
+    assert run(url, script) == "{'a': 1}"
+
+
+def test_sessions_in_which_nothing_was_put_do_not_pile_up(url: str) -> None:
+    async def script(lodge: Lodge) -> int:
+        for _ in range(5):
+            await lodge.ask(Browser(), lambda visit: visit.token)
+        lodge.clock.advance(LIFETIME.empty)
+        await lodge.ask(Browser(), put(a=1))
+        await asyncio.gather(*lodge.visits._chores)
+        return len(await lodge.rows())
+
+    assert run(url, script) == 1
 
 
 def test_a_session_that_is_used_every_day_expires_in_the_end(url: str) -> None:

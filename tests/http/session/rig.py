@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from netlodge.core.certificates import CoveredHosts
 from netlodge.core.clock import FakeClock
 from netlodge.core.recall import Recall
 from netlodge.core.records import Entry, HttpRecord
@@ -29,6 +31,25 @@ class Acts:
     def __init__(self) -> None:
         self.acts: dict[str, Act] = {}
         self.requests: list[Request] = []
+
+    def on(self, path: str, act: Act | Response) -> None:
+        """What happens at a path: a function, or always this answer."""
+        if isinstance(act, Response):
+            response = act
+
+            async def fixed(request: Request) -> Response:
+                return Response(
+                    response.status,
+                    response.fields.copy(),
+                    response.body,
+                    response.trailers,
+                    response.remember,
+                    response.takeover,
+                )
+
+            self.acts[path] = fixed
+        else:
+            self.acts[path] = act
 
     async def handle(self, request: Request) -> Response:
         self.requests.append(request)
@@ -63,30 +84,15 @@ class Rig:
         self._may_send_file = may_send_file
         self.connect()
 
-    def connect(self) -> MemoryConnection:
-        """Another connection to the same service."""
+    def connect(self, hosts: CoveredHosts | None = None) -> MemoryConnection:
+        """Another connection to the same service, whose certificate is for these hosts."""
         self.connection = MemoryConnection(may_send_file=self._may_send_file)
-        self.session = Http1Session(self.connection, self.service)
+        self.session = Http1Session(self.connection, self.service, hosts)
         self.connection.session = self.session
         return self.connection
 
     def on(self, path: str, act: Act | Response) -> None:
-        if isinstance(act, Response):
-            response = act
-
-            async def fixed(request: Request) -> Response:
-                return Response(
-                    response.status,
-                    response.fields.copy(),
-                    response.body,
-                    response.trailers,
-                    response.remember,
-                    response.takeover,
-                )
-
-            self.handler.acts[path] = fixed
-        else:
-            self.handler.acts[path] = act
+        self.handler.on(path, act)
 
     @property
     def records(self) -> list[HttpRecord]:
@@ -110,14 +116,13 @@ class Rig:
                 self.session.sweep(self.clock.now)
 
 
-def on_loop(scenario: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-    """Make a test of a coroutine function."""
+def on_loop(scenario: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Make a test of a coroutine function. Its parameters are fixtures."""
 
-    def test() -> None:
-        asyncio.run(asyncio.wait_for(scenario(), 20))
+    @functools.wraps(scenario)
+    def test(**fixtures: Any) -> None:
+        asyncio.run(asyncio.wait_for(scenario(**fixtures), 20))
 
-    test.__name__ = scenario.__name__
-    test.__doc__ = scenario.__doc__
     return test
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netlodge.core.certificates import CoveredHosts
 from netlodge.http.message import SELECTING, Fields, FileBody, MessageError, Remember, Request, Response
 from netlodge.http.session.service import HttpLimits
 from netlodge.http.wire.gist import gist_of
@@ -66,6 +67,28 @@ async def test_pipelined_requests_are_answered_so_too_in_order() -> None:
     assert answer.count(b"HTTP/1.1 200 OK") == 3
     assert answer.index(b"hello") < answer.index(b"other") < answer.rindex(b"hello")
     assert len(rig.handler.requests) == 4, "what stands behind a request that is not remembered is taken up with it"
+
+
+@on_loop
+async def test_a_remembered_answer_is_for_connections_whose_certificate_is_for_its_host() -> None:
+    # RFC 9110 §7.4
+    rig = Rig()
+    rig.on("/hello", kept())
+    rig.on("/new", Response(200, body=b"new"))
+    known = get(1, target=b"/new")
+    for octets in (get(1), get(1), get(1), known, known):
+        await rig.say(octets)
+    assert rig.recall.find(get(1)) is not None
+    assert rig.service.requests.find(known) is not None
+    handled = len(rig.handler.requests)
+    for host, status in (("a", 200), ("b", 421), ("a", 200)):
+        rig.connect(CoveredHosts([host]))
+        # By its octets, by its meaning, behind another, as a head that came before, and as one that never did.
+        for octets in (get(1), get(77), known, get(78, target=b"/new")):
+            assert status_of(await rig.say(octets)) == status, octets
+        answers = await rig.say(get(1) + get(1) + get(79))
+        assert answers.count(b"HTTP/1.1 %d " % status) == 3
+    assert len(rig.handler.requests) == handled + 4
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,11 @@ def goaways(sent: list[Frame]) -> list[int]:
 def test_a_case_comes_to_its_outcome(case: Case, segmentation: Segmentation) -> None:
     done = Outcome().run(case.script, segmentation)
     failures = [event.code for event in done.events if isinstance(event, ConnectionFailed)]
-    ours = [(event.stream.stream_id, event.code) for event in done.events if isinstance(event, StreamEnded) and event.is_ours]
+    ours = [
+        (event.stream.stream_id, event.code)
+        for event in done.events
+        if isinstance(event, StreamEnded) and event.is_ours
+    ]
     if isinstance(case.outcome, Connection):
         assert goaways(done.sent) == failures == [case.outcome.code]
         assert done.sent[-1].kind == frames.GOAWAY
@@ -110,7 +114,9 @@ def test_after_the_end_of_a_connection_nothing_is_read(case: Case) -> None:
     assert done.sent[-1].kind == frames.GOAWAY
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.section in {"9113 §8.2.1", "9113 §8.3", "9113 §8.3.1"}], ids=label)
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.section in {"9113 §8.2.1", "9113 §8.3", "9113 §8.3.1"}], ids=label
+)
 def test_a_request_that_is_none_is_never_seen(case: Case) -> None:
     done = Outcome().run(case.script)
     requests = [event for event in done.events if isinstance(event, RequestReceived)]

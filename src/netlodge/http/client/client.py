@@ -92,7 +92,7 @@ class Client:
 
     async def _follow(self, request: ClientRequest, deadline: float | None) -> ClientResponse:
         history: list[ClientResponse] = []
-        seen: set[tuple[str, WebUri]] = set()
+        seen = {(request.method, request.uri.without_credentials())}
         request = replace(request, fields=_with_credentials(request))
         while True:
             uri = request.uri

@@ -8,34 +8,20 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, cast
 
 from netlodge.core.contracts import Session
 from netlodge.http.client.errors import ClientError, Phase, ProtocolError, ProxyError, SlowError
-from netlodge.http.client.h1 import H1Connection, Message, Times, Watch
+from netlodge.http.client.h1 import H1Connection, Message, Path, Times, Watch
 from netlodge.http.client.origin import Origin, Proxy
 from netlodge.http.message import Fields
 from netlodge.http.wire.h1 import RequestHead, WireLimits
 from netlodge.net.connection import StreamConnection
-from netlodge.net.dial import Address, DialError, Resolve, resolve_by_system
+from netlodge.net.dial import Address, Resolve, resolve_by_system
 from netlodge.net.dialled import DialledConnection, dial_connection
 from netlodge.net.tls import TlsStream
-from netlodge.net.tls_client import TlsClientStream, TlsFacts, client_context
-
-
-@dataclass(slots=True)
-class Path:
-    """How a connection came about: moments on its clock, -1 where there was none."""
-
-    started_at: float = -1.0
-    resolved_at: float = -1.0
-    connected_at: float = -1.0
-    tunnelled_at: float = -1.0
-    secured_at: float = -1.0
-    peer: str = ""
-    tls: TlsFacts | None = None
+from netlodge.net.tls_client import TlsClientStream, client_context
 
 
 class Connect(Protocol):
@@ -91,6 +77,8 @@ class Connector:
             if connection is not None:
                 connection.abort()
             raise
+        if watch is not None:
+            watch.connected(path)
         return link, path
 
     async def _dial(
@@ -157,6 +145,3 @@ class Connector:
 
 def _named(origin: Origin, *, self_is_proxy: bool) -> str:
     return f"the proxy {origin.proxy}" if self_is_proxy else origin.place
-
-
-__all__ = ["Connect", "Connector", "DialError", "Path"]

@@ -43,15 +43,15 @@ class Direct:
     async def send(self, request: ClientRequest, /) -> ClientResponse:
         began_at = asyncio.get_running_loop().time()
         response = await self._send(request, began_at)
-        if response.status == 417 and "expect" in request.fields:
+        content = request.content
+        if response.status == 417 and "expect" in request.fields and (content is None or content.is_replayable):
             # "A client that receives a 417 (Expectation Failed) status code in response to a request containing a 100-continue expectation
             # SHOULD repeat that request without a 100-continue expectation" (RFC 9110 §10.1.1)
-            if request.content is None or request.content.is_replayable:
-                await response.give_up()
-                fields = request.fields.copy()
-                fields.remove("expect")
-                request.fields = fields
-                response = await self._send(request, began_at)
+            await response.give_up()
+            fields = request.fields.copy()
+            fields.remove("expect")
+            request.fields = fields
+            response = await self._send(request, began_at)
         return response
 
     async def _send(self, request: ClientRequest, began_at: float) -> ClientResponse:
@@ -96,10 +96,7 @@ def _response(
 def _head(request: ClientRequest, origin: Origin) -> RequestHead:
     fields = Fields(_fields(request, origin))
     uri = request.uri
-    if request.method == "OPTIONS" and uri.path == "/" and uri.query is None and "max-forwards" in fields:
-        target = uri.target
-    else:
-        target = uri.absolute_target if origin.forwards else uri.target
+    target = uri.absolute_target if origin.forwards else uri.target
     content = request.content
     return RequestHead(request.method, target, fields=fields, is_chunked=content is not None and content.length is None)
 

@@ -7,19 +7,18 @@ instead, say) is a `Sender` as well.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from netlodge.core.contracts import Connection
-from netlodge.http.client.connecting import Path
 from netlodge.http.client.content import Content
 from netlodge.http.client.errors import ClientError, Phase, SlowError
-from netlodge.http.client.h1 import Exchange, Inform, Times, Watch
+from netlodge.http.client.h1 import Exchange, Inform, Path, Times, Watch
 from netlodge.http.message import Fields
 from netlodge.http.rules.uri import WebUri
 
-GIVEN_UP: int = 64 * 1024
+GIVEN_UP: Final = 64 * 1024
 """Octets of an answer that nobody wants (a redirect's, say) that are read so that its connection can be used again."""
 
 
@@ -65,13 +64,19 @@ class ClientResponse:
     """When the total time ends, on the loop's clock."""
     history: tuple[ClientResponse, ...] = ()
     """The redirects that led here, the first one first."""
+    on_piece: Callable[[int], None] | None = None
+    """Told how large each piece is that was read."""
 
     async def read(self) -> bytes:
         """The next piece of the body; nothing at its end and ever after. Raises `ClientError`."""
-        if self.deadline is None:
-            return await self.source.read()
+        piece = await (self.source.read() if self.deadline is None else self._read_in_time(self.deadline))
+        if self.on_piece is not None:
+            self.on_piece(len(piece))
+        return piece
+
+    async def _read_in_time(self, deadline: float) -> bytes:
         try:
-            async with asyncio.timeout_at(self.deadline):
+            async with asyncio.timeout_at(deadline):
                 return await self.source.read()
         except TimeoutError:
             self.close()

@@ -43,6 +43,7 @@ from netlodge.http.wire.h1 import (
     State,
     WireLimits,
 )
+from netlodge.net.tls_client import TlsFacts
 
 READ_AHEAD: Final = 64 * 1024
 """Octets of a body that are kept before reading pauses."""
@@ -67,8 +68,25 @@ class Times(NamedTuple):
     """For all of it, redirects included; None: no limit."""
 
 
+@dataclass(slots=True)
+class Path:
+    """How a connection came about: moments on its clock, -1 where there was none."""
+
+    started_at: float = -1.0
+    resolved_at: float = -1.0
+    connected_at: float = -1.0
+    tunnelled_at: float = -1.0
+    secured_at: float = -1.0
+    peer: str = ""
+    tls: TlsFacts | None = None
+
+
 class Watch(Protocol):
-    """Who wants to see the heads as they are on the wire."""
+    """Who wants to see what becomes of a request: the connection, and the heads as they are on the wire."""
+
+    def connected(self, path: Path, /) -> None:
+        """A connection was made for it."""
+        ...
 
     def sent_head(self, octets: bytes, /) -> None: ...
     def received_head(self, octets: bytes, /) -> None: ...
@@ -220,8 +238,8 @@ class Exchange:
 
     __slots__ = (
         "_answer", "_content", "_continue", "_deadline", "_error", "_has_ended", "_inform", "_interim", "_is_paused", "_kept",
-        "_length", "_link", "_phase", "_pieces", "_switches", "_times", "_unacknowledged", "_uploading", "_waiter", "_watch", "ended_at",
-        "head_at", "heard_at", "received", "request", "sent", "sent_at", "trailers",
+        "_link", "_phase", "_pieces", "_switches", "_times", "_unacknowledged", "_uploading", "_waiter", "_watch", "ended_at",
+        "head_at", "heard_at", "length", "raw_head", "received", "request", "sent", "sent_at", "trailers",
     )  # fmt: skip
 
     def __init__(self, link: H1Connection, message: Message, times: Times) -> None:
@@ -241,7 +259,10 @@ class Exchange:
         self._is_paused = False
         self._waiter: asyncio.Future[None] | None = None
         self._has_ended = False
-        self._length: int | None = None
+        self.length: int | None = None
+        """Octets of the answer's body, if its head said so."""
+        self.raw_head = b""
+        """The answer's final head, as it stood on the wire."""
         self._switches = False
         self._error: ClientError | None = None
         self._deadline = float("inf")
@@ -412,7 +433,8 @@ class Exchange:
     def _take_head(self, head: ResponseHead) -> None:
         link = self._link
         self.head_at = link.clock()
-        self._length = head.content_length
+        self.length = head.content_length
+        self.raw_head = head.raw
         self._switches = head.status == 101 or (self.request.method == "CONNECT" and 200 <= head.status < 300)
         if self._watch is not None:
             self._watch.received_head(head.raw)
@@ -480,7 +502,7 @@ class Exchange:
         return closed
 
     def _truncated(self, how: str) -> TruncatedError:
-        missing = None if self._length is None else self._length - self.received
+        missing = None if self.length is None else self.length - self.received
         return TruncatedError(self._link.where, self.received, missing, how)
 
     # --- time ----------------------------------------------------------------------------------------------------------

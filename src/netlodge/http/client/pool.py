@@ -11,9 +11,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from netlodge.http.client.connecting import Connect, Path
+from netlodge.http.client.connecting import Connect
 from netlodge.http.client.errors import Phase, SlowError
-from netlodge.http.client.h1 import H1Connection, Times, Watch
+from netlodge.http.client.h1 import H1Connection, Path, Times, Watch
 from netlodge.http.client.origin import Origin
 
 TICK: Final = 0.25

@@ -14,7 +14,7 @@ import logging
 import os
 import stat
 from asyncio import AbstractEventLoop, CancelledError, Future, Task
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
@@ -22,15 +22,13 @@ from typing import Any, Final
 from netlodge.core.contracts import Clock
 from netlodge.http.handlers.application_answers import (
     BUFFER,
-    NOT_ITS_OWN,
     ClientGoneError,
     Nothing,
     ProtocolError,
-    announced_length,
     has_no_content,
     remember_answer,
-    speaks_of_freshness,
 )
+from netlodge.http.handlers.asgi_heads import Head, Heads
 from netlodge.http.handlers.asgi_scope import AsgiMessage
 from netlodge.http.message import BodyError, Fields, FileBody, HttpError, Request, Response
 
@@ -40,11 +38,6 @@ EXTENSIONS: Final[dict[str, Any]] = {"http.response.pathsend": {}, "http.respons
 """What the application may send beyond the core of the specification."""
 EXTENSIONS_WITH_TRAILERS: Final[dict[str, Any]] = {**EXTENSIONS, "http.response.trailers": {}}
 """For clients that take trailers."""
-
-_NAMES_KEPT: Final = 256
-_HEADS_KEPT: Final = 512
-_LARGEST_KEPT: Final = 4096
-"""Octets of the largest head that is kept."""
 
 
 class Stage(Enum):
@@ -57,64 +50,6 @@ class Stage(Enum):
 
 
 BEFORE, BEGUN, TRAILING, OVER = Stage
-
-
-class Head:
-    """The fields of an answer, and what they say of its content. Shared by the answers that have the same."""
-
-    __slots__ = ("announced", "fields", "may_be_remembered")
-
-    def __init__(self, fields: Fields) -> None:
-        """Raises `ProtocolError` for a Content-Length that is no number."""
-        self.fields = fields
-        self.announced = announced_length(fields)
-        self.may_be_remembered = speaks_of_freshness(fields)
-
-
-class Heads:
-    """From headers as applications give them to fields, and back to the same ones when they come again. Bounded; one for each application."""
-
-    __slots__ = ("_heads", "_names")
-
-    def __init__(self) -> None:
-        self._names: dict[bytes, str] = {}
-        self._heads: dict[tuple[tuple[bytes, bytes], ...], Head] = {}
-
-    def of(self, headers: Iterable[tuple[bytes, bytes]]) -> Head:
-        """The head of an answer. Raises `ProtocolError`, as `fields_of` does."""
-        key = tuple(headers)
-        try:
-            head = self._heads.get(key)
-        except TypeError:  # pairs that are lists
-            return Head(self.fields_of(key))
-        if head is None:
-            head = Head(self.fields_of(key))
-            if "set-cookie" not in head.fields and _octets_in(key) <= _LARGEST_KEPT:
-                if len(self._heads) >= _HEADS_KEPT:
-                    self._heads.clear()
-                self._heads[key] = head
-        return head
-
-    def fields_of(self, headers: Iterable[tuple[bytes, bytes]]) -> Fields:
-        """The fields of an answer, without those that are not the application's to set (of Connection, `close` is left). Raises
-        `ProtocolError` for what are no pairs of octets; whether the octets may stand in a head is for the wire to say."""
-        pairs: list[tuple[str, str]] = []
-        try:
-            for name, value in headers:
-                lower = self._names.get(name) or self._learn(name)
-                if lower not in NOT_ITS_OWN:
-                    pairs.append((lower, value.decode("latin-1")))
-                elif lower == "connection" and value.strip().lower() == b"close":
-                    pairs.append((lower, "close"))
-        except (AttributeError, TypeError, ValueError):
-            raise ProtocolError(f"headers must be pairs of bytes, not {headers!r:.200}") from None
-        return Fields(pairs)
-
-    def _learn(self, name: bytes) -> str:
-        lower = name.decode("latin-1").lower()
-        if len(self._names) < _NAMES_KEPT:
-            self._names[name] = lower
-        return lower
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +275,7 @@ class Exchange:
     def end(self, error: BaseException | None) -> bool:
         """The application has returned, or raised `error`: its answer is not waited for any longer. Returns whether that is well: the answer
         is whole, or nobody waits for it."""
+        self._task = None
         is_fine = self.stage is OVER or self._is_gone
         if not is_fine:
             self.failure = error or ProtocolError(f"it returned, but {self.stage.value}")
@@ -498,10 +434,6 @@ class Content:
 def takes_trailers(request: Request) -> bool:
     """Whether the client says that it keeps trailers (RFC 9110 §10.1.4)."""
     return "te" in request.fields and "trailers" in request.fields.list_of("te")
-
-
-def _octets_in(headers: Iterable[tuple[bytes, bytes]]) -> int:
-    return sum(len(name) + len(value) for name, value in headers)
 
 
 def _octets_of(body: object) -> bytes:

@@ -20,6 +20,8 @@ ASGI_VERSION = "3.0"
 SPEC_VERSION = "2.5"
 """Of the HTTP and WebSocket messages: from 2.4 on, `send` raises `OSError` once the client is gone."""
 
+ACCOUNT: Final = "netlodge.user"
+"""The key of the scope, there only behind a login, whose value is the account's name: what `REMOTE_USER` is to WSGI. ASGI has none for it."""
 
 _VERSIONS: Final = {"version": ASGI_VERSION, "spec_version": SPEC_VERSION}
 
@@ -38,7 +40,7 @@ class ScopeMaker:
         """All but `type`, and `method`, `scheme`, `extensions` or `subprotocols`, which depend on it.
 
         `path` is the whole path, as a client sees it; `root_path` is the part of it that led to the application, from
-        `request.route["prefix"]`. `raw_path` is as it came.
+        `request.route["prefix"]`. `raw_path` is as it came. The account that a login has verified is in `ACCOUNT`.
         """
         prefix = request.route.get("prefix", "")
         if prefix != self._prefix:
@@ -49,7 +51,7 @@ class ScopeMaker:
             raw_path, path = _raw_path(request), decoded_path(path)
         else:
             raw_path = path.encode("ascii")
-        return {
+        scope = {
             "asgi": _VERSIONS.copy(),
             "http_version": request.version,
             "path": path,
@@ -62,6 +64,9 @@ class ScopeMaker:
             "server": local if local.port else None,
             "state": self._state.copy(),
         }
+        if "user" in request.route:
+            scope[ACCOUNT] = request.route["user"]
+        return scope
 
 
 def decoded_path(path: str) -> str:

@@ -20,7 +20,8 @@ from typing import Any, Final
 
 from netlodge.core.contracts import Clock, Connection
 from netlodge.http.handlers.application_answers import ClientGoneError, ProtocolError
-from netlodge.http.handlers.asgi_exchange import Exchange, Heads, Host
+from netlodge.http.handlers.asgi_exchange import Exchange, Host
+from netlodge.http.handlers.asgi_heads import Heads
 from netlodge.http.handlers.asgi_scope import AsgiApplication, AsgiMessage
 from netlodge.http.message import HttpError, Request, Response, Takeover, WebSocketChannel, WebSocketEnd
 from netlodge.http.rules.websocket import DeflateTerms, Handshake, agreed_deflate, answer_fields, read_handshake

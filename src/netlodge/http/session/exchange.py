@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable
 
+from netlodge.core.certificates import CoveredHosts
 from netlodge.core.records import HttpRecord
 from netlodge.http.message import BodyError, FileBody, HttpError, Request, Response
 from netlodge.http.session.body import IncomingBody, NoBody
@@ -48,14 +49,17 @@ def answer_to(service: HttpService, request: Request, error: Exception) -> Respo
     return service.error_page(HttpError(500, "The server failed while it made this answer; its log says why."), request)
 
 
-def check_request(service: HttpService, head: RequestHead) -> bool:
-    """What of a request is for the connection to judge. Returns whether the client waits for 100 (Continue). Raises `HttpError`."""
+def check_request(service: HttpService, head: RequestHead, hosts: CoveredHosts | None) -> bool:
+    """What of a request is for the connection to judge; `hosts` are those that its certificate is for, None if it may be for all. Returns
+    whether the client waits for 100 (Continue). Raises `HttpError`."""
     if head.version == "2":
         _check_sizes(service.limits.wire, head)
     # "a request for an "https" resource MUST be rejected unless it has been received over a connection that has been secured via a
     # certificate valid for that target URI's origin" (RFC 9110 §7.4); and nothing else than http(s) is served here.
     if head.scheme is not None and head.scheme != service.scheme:
         raise HttpError(421, f"This connection is for {service.scheme} alone.")
+    if hosts is not None and not hosts[head.host]:
+        raise HttpError(421, f"The certificate of this connection is not for {head.host}: ask for that over another.")
     limit = service.limits.body_size
     if limit and head.content_length and head.content_length > limit:
         raise too_large(limit)

@@ -21,6 +21,7 @@ from asyncio import CancelledError, Task
 from collections.abc import Awaitable, Callable, Coroutine
 from enum import Enum
 
+from netlodge.core.certificates import CoveredHosts
 from netlodge.core.contracts import Connection
 from netlodge.core.eager import continued, start_eagerly
 from netlodge.core.errors import CutShortError
@@ -85,15 +86,17 @@ class Http1Session:
     """Implements `core.contracts.Session`; is the `BodySource` of its requests' bodies and their `RequestLink`."""
 
     __slots__ = (
-        "_began", "_body", "_clock", "_codec", "_connection", "_drained", "_expects_continue", "_find", "_head", "_heard", "_is_lost",
+        "_began", "_body", "_clock", "_codec", "_connection", "_drained", "_expects_continue", "_find", "_head", "_heard", "_hosts", "_is_lost",
         "_is_processing", "_is_reading_paused", "_is_retiring", "_journal", "_known", "_lingers_since", "_pace", "_peer_has_ended", "_phase",
         "_response_started", "_retires_at_once", "_service", "_spare", "_spare_at_codec", "_spare_at_sweep", "_task", "_tell_of_end",
     )  # fmt: skip
 
-    def __init__(self, connection: Connection, service: HttpService) -> None:
+    def __init__(self, connection: Connection, service: HttpService, hosts: CoveredHosts | None = None) -> None:
+        """`hosts` are those that the connection's certificate is for; None: requests for all may come."""
         limits = service.limits
         self._connection = connection
         self._service = service
+        self._hosts = hosts
         self._codec = Http1Codec(Role.SERVER, limits.wire, service.memo)
         self._clock = service.clock
         self._find = service.recall.find
@@ -125,7 +128,8 @@ class Http1Session:
         if phase is REST:
             if self._spare > 1:
                 answer = self._find(data)
-                if answer is not None:
+                hosts = self._hosts
+                if answer is not None and (hosts is None or hosts[answer.host]):
                     self._spare -= 1
                     connection = self._connection
                     connection.write(answer.wire)
@@ -137,7 +141,7 @@ class Http1Session:
                         self._hold_until_drained()
                     return
                 known = self._known(data)
-                if known is not None:
+                if known is not None and (hosts is None or hosts[known.head.host]):
                     self._codec.take_known(known.head)
                     self._begin_exchange(known.head, known.record.copy(), NO_BODY, None)
                     return
@@ -242,12 +246,12 @@ class Http1Session:
         """Answer the requests at the front of `data` that are remembered: by their octets where several came at once, or by their
         meaning. Return what is left to be read."""
         end = data.find(HEAD_END) + 4
-        connection = self._connection
+        connection, hosts = self._connection, self._hosts
         wires: list[bytes] = []
         start = octets = 0
         while end >= 4 and self._spare > 1:
             answer, record = recalled(self._service, data[start:end], is_new=start == 0 and end == len(data))
-            if answer is None:
+            if answer is None or not (hosts is None or hosts[answer.host]):
                 break
             self._spare -= 1
             wires.append(answer.wire)
@@ -383,7 +387,7 @@ class Http1Session:
         expects_continue = False
         try:
             # A server "MAY omit sending a 100 (Continue) response if it has already received some or all of the content".
-            expects_continue = check_request(service, head) and not self._codec.buffered
+            expects_continue = check_request(service, head, self._hosts) and not self._codec.buffered
             service.requests.note(head, record.copy())
         except HttpError as error:
             refusal = error

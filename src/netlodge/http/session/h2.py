@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from netlodge.core.certificates import CoveredHosts
 from netlodge.core.contracts import Connection
 from netlodge.core.records import HttpRecord
 from netlodge.http.message import HttpError
@@ -67,14 +68,16 @@ class Http2Session:
 
     __slots__ = (
         "_began", "_client_leaves", "_codec", "_find", "_goaway", "_has_heard", "_has_settings", "_is_ending", "_is_lost", "_is_retiring",
-        "_out", "_pace", "_partial_since", "_rests_since", "_retires_at_once", "_since", "_spare", "_streams", "at_work", "connection", "pushes",
+        "_out", "_pace", "_partial_since", "_rests_since", "_retires_at_once", "_since", "_spare", "_streams", "at_work", "connection", "hosts", "pushes",
         "service", "turns",
     )  # fmt: skip
 
-    def __init__(self, connection: Connection, service: HttpService) -> None:
+    def __init__(self, connection: Connection, service: HttpService, hosts: CoveredHosts | None = None) -> None:
+        """`hosts` are those that the connection's certificate is for; None: requests for all may come."""
         now = service.clock.now
         self.connection = connection
         self.service = service
+        self.hosts = hosts
         self.at_work = 0
         """Tasks that work on exchanges, those included whose stream has ended meanwhile."""
         self.pushes: Pushes | None = Pushes() if service.pushes else None
@@ -241,7 +244,8 @@ class Http2Session:
         if self._spare <= 0:
             self._leave()
         is_open = stream.stream_id in self._codec.streams
-        if event.has_ended and is_open and (head.scheme is None or head.scheme == service.scheme):
+        is_ours = head.scheme is None or head.scheme == service.scheme
+        if event.has_ended and is_open and is_ours and (self.hosts is None or self.hosts[head.host]):
             answer = self._find(head.raw)
             if answer is not None:
                 self._answer_remembered(stream, head, answer)

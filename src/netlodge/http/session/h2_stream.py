@@ -126,7 +126,9 @@ class Http2Stream:
             "2", head.fields, self._body, connection.peer, connection.local, self,
         )  # fmt: skip
         try:
-            self._expects_continue = check_request(service, head) and not has_ended
+            # "MAY omit sending a 100 (Continue) response if it has already received some or all of the content": the codec is ahead of us.
+            waits = check_request(service, head, session.hosts)
+            self._expects_continue = waits and not has_ended and not self.stream.received
             if self._protocol is not None:
                 request = self._request = opening_request(request, self._protocol)
             work = service.handler.handle(request)

@@ -81,7 +81,7 @@ class Turns:
         self._has_asked = False
         self._awaiting_room: Task[None] | None = None
         self._backlog = 0
-        """Octets written since the connection took no more."""
+        """Octets written while the connection took no more."""
         self._is_paused = False
         self._is_over = False
 
@@ -214,13 +214,13 @@ class Turns:
         connection = self._connection
         if connection.is_writable:
             self._backlog = 0
-        connection.write(octets)
-        if not connection.is_writable:
+        else:
             self._backlog += len(octets)
             if self._backlog > BACKLOG and not self._is_paused:
                 # Heads and acknowledgements have no windows. Who takes none of them is listened to no more.
                 self._is_paused = True
                 connection.pause_reading()
+        connection.write(octets)
 
     async def _await_room(self) -> None:
         try:

@@ -47,7 +47,7 @@ class HttpAnswer(Answer):
     """A head whose first field is `Date`, and the body that follows it: at hand, or a span of a file. If `remember` says when the
     answer was born, an `Age` field follows the date."""
 
-    __slots__ = ("_after_date", "_before_date", "_body", "_remember", "closes", "file", "is_plain")
+    __slots__ = ("_after_date", "_before_date", "_body", "_remember", "closes", "file", "host", "is_plain")
 
     record: HttpRecord
 
@@ -58,6 +58,7 @@ class HttpAnswer(Answer):
         body: bytes,
         file: FileSpan | None,
         *,
+        host: str,
         closes: bool,
         record: HttpRecord,
         remember: Remember,
@@ -79,6 +80,8 @@ class HttpAnswer(Answer):
         self._after_date = after_date
         self._body = body
         self._remember = remember
+        self.host = host
+        """That of the target URI: not every connection is for it (RFC 9110 §7.4)."""
         self.file = file
         """What follows `wire`, if its octets are not in it."""
         self.closes = closes
@@ -88,19 +91,19 @@ class HttpAnswer(Answer):
 
     @classmethod
     def of(
-        cls, head: bytes, body: bytes | FileSpan, *, closes: bool, record: HttpRecord, remember: Remember
+        cls, head: bytes, body: bytes | FileSpan, *, host: str, closes: bool, record: HttpRecord, remember: Remember
     ) -> HttpAnswer:
         """From an answer as it was sent."""
         at = head.index(DATE_FIELD) + len(DATE_FIELD)
         octets, file = (body, None) if isinstance(body, bytes) else (b"", body)
         after_date = head[at + DATE_OCTETS :]
-        return cls(head[:at], after_date, octets, file, closes=closes, record=record, remember=remember)
+        return cls(head[:at], after_date, octets, file, host=host, closes=closes, record=record, remember=remember)
 
     def again(self, record: HttpRecord) -> HttpAnswer:
         """The same answer for another question (an answer belongs to one table)."""
         return HttpAnswer(
             self._before_date, self._after_date, self._body, self.file,
-            closes=self.closes, record=record, remember=self._remember,
+            host=self.host, closes=self.closes, record=record, remember=self._remember,
         )  # fmt: skip
 
     def render(self, now: float, second: int) -> bytes:
@@ -148,7 +151,9 @@ def remember(
         record.response_body = body[: service.capture]
     else:
         record.sent = body.count
-    answer = HttpAnswer.of(response_head, body, closes=closes, record=record, remember=response.remember)
+    answer = HttpAnswer.of(
+        response_head, body, host=head.host, closes=closes, record=record, remember=response.remember
+    )
     if by_octets:
         service.recall.remember(head.raw, answer)
     if by_meaning and gist is not None:

@@ -17,6 +17,7 @@ from netlodge.http.handlers.at_hand import answer_at_hand
 from netlodge.http.message import REASONS, Fields, HttpError, Request, Response
 from netlodge.http.rules.conditional import EntityTag
 from netlodge.starter.shop import basket
+from netlodge.starter.shop.goods import SHELF
 
 POLICY: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -108,7 +109,8 @@ def _load_templates() -> jinja2.Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    templates.filters.update(money=money, moment=moment, iso=iso, drawing=_drawing)
+    drawings = {goods.slug: _drawing(goods.slug) for goods in SHELF}
+    templates.filters.update(money=money, moment=moment, iso=iso, drawing=drawings.__getitem__)
     for name in templates.list_templates():
         templates.get_template(name)
     return templates
