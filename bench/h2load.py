@@ -1,49 +1,49 @@
-"""Load over HTTP/2: h2load, which keeps so many streams of each connection busy. On the core that no server runs on."""
+"""Load over HTTP/2: h2load, which keeps so many streams of each connection busy, and a client of our own whose heads nobody ever saw. On the
+core that no server runs on."""
 
 from __future__ import annotations
 
+import json
 import re
-import secrets
 import subprocess
-from pathlib import Path
+import sys
 from typing import Final
 
-from bench.load import UNITS, LoadError, Round
+from bench.load import ROOT, UNITS, LoadError, Round
 from bench.processes import find, pinned
 from bench.servers import Server
 
-TARGETS: Final = 15_000
-"""Targets for each second of a round where each is asked for once."""
 REQUESTS: Final = 10_000
 """Requests for each second of a round of many connections: h2load may never end if it is given a time that ends before all are open."""
 MANY: Final = 500
 
 
-def run_h2load(
-    server: Server,
-    path: str,
-    *,
-    connections: int,
-    streams: int,
-    seconds: int,
-    core: str,
-    list_folder: Path | None = None,
-) -> Round:
-    """Drive `server` for so many seconds, or with as many requests as that may be worth; with `list_folder` by targets that nobody asked for
-    before (`path` with a query; they are listed there), on one connection. Raises `LoadError` without h2load."""
+def run_h2load(server: Server, path: str, *, connections: int, streams: int, seconds: int, core: str) -> Round:
+    """Drive `server` for so many seconds, or with as many requests as that may be worth. Raises `LoadError` without h2load."""
     h2load = find("h2load")
     if h2load is None:
         raise LoadError("h2load is not installed")
-    base = f"{server.scheme}://127.0.0.1:{server.port}"
-    command = [h2load, "-m", str(streams), "-c", str(connections if list_folder is None else 1)]
-    if list_folder is not None:
-        paths, mark, count = list_folder / "paths", secrets.token_hex(4), TARGETS * seconds
-        paths.write_text("".join(f"{path}?{mark}{number}\n" for number in range(count)))
-        command += ["-n", str(count), "-B", base, "-i", str(paths)]
-    elif connections < MANY:
-        command += ["-D", str(seconds), f"{base}{path}"]
-    else:
-        command += ["-n", str(REQUESTS * seconds), f"{base}{path}"]
+    bound = ["-D", str(seconds)] if connections < MANY else ["-n", str(REQUESTS * seconds)]
+    url = f"{server.scheme}://127.0.0.1:{server.port}{path}"
+    command = [h2load, "-m", str(streams), "-c", str(connections), *bound, url]
+    output, cpu_seconds = _run(server, command, core, seconds)
+    return read_h2load(output, cpu_seconds)
+
+
+def run_unseen(server: Server, path: str, *, streams: int, seconds: int, core: str) -> Round:
+    """Drive `server` for so many seconds over one connection with requests of which no two have the same head."""
+    command = [sys.executable, "-m", "bench.unseen_h2", str(server.port), path, str(streams), str(seconds)]
+    output, cpu_seconds = _run(server, command, core, seconds)
+    try:
+        outcome = json.loads(output)
+    except ValueError:
+        return Round(1, 1.0, 0.0, 0.0, output.strip().splitlines()[-1] if output.strip() else "no output")
+    fault = f"{outcome['failed']} answers were no success" if outcome["failed"] else ""
+    return Round(outcome["requests"], outcome["seconds"], cpu_seconds, 0.0, fault)
+
+
+def _run(server: Server, command: list[str], core: str, seconds: int) -> tuple[str, float]:
+    """What the command printed, and what the server's tree cost meanwhile."""
     before = server.tree.cpu_seconds()
     try:
         outcome = subprocess.run(
@@ -53,10 +53,11 @@ def run_h2load(
             timeout=seconds + 60,
             check=False,
             stdin=subprocess.DEVNULL,
+            cwd=ROOT,
         )
     except subprocess.TimeoutExpired:
-        return Round(1, 1.0, 0.0, 0.0, "h2load: it did not come to an end")
-    return read_h2load(outcome.stdout + outcome.stderr, server.tree.cpu_seconds() - before)
+        return "it did not come to an end", 0.0
+    return outcome.stdout + outcome.stderr, server.tree.cpu_seconds() - before
 
 
 def read_h2load(output: str, cpu_seconds: float) -> Round:

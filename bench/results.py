@@ -73,7 +73,7 @@ BUDGETS = (
         "remembered 1 KiB over HTTP/2 and TLS, 16 streams", "h2-16", "cpu_us", NGINX_CACHE_TLS, 0.6, LODGE_FIXED_TLS
     ),
     Budget("static 1 KiB file over HTTP/2 and TLS, 16 streams", "h2-16", "cpu_us", NGINX_TLS, 0.8, LODGE_TLS),
-    Budget("target not seen before, over HTTP/2 and TLS", "h2-unseen", "cpu_us", NGINX_TLS, 1.5, LODGE_TLS),
+    Budget("request head not seen before, over HTTP/2 and TLS", "h2-unseen", "cpu_us", NGINX_TLS, 1.5, LODGE_TLS),
     Budget("1 MiB over HTTP/2 and TLS", "h2-large", "cpu_us", NGINX_TLS, 2.0, LODGE_TLS),
     Budget("1,000 connections of HTTP/2 and TLS", "h2-many", "cpu_us", NGINX_CACHE_TLS, 1.0, LODGE_FIXED_TLS),
     Budget("request head not seen before", "unseen", "cpu_us", SQUID, 1.0),

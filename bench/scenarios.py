@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bench.h2load import run_h2load
+from bench.h2load import run_h2load, run_unseen
 from bench.load import Holders, LoadError, Round, download, run_handshakes, run_wrk
 from bench.processes import cores
 from bench.results import Row, Table
-from bench.servers import LODGE_FIXED_TLS, NGINX_CACHE_TLS, Server, Setting, end_line_up, start_line_up
+from bench.servers import LODGE_FIXED_TLS, Server, Setting, end_line_up, start_line_up
 
 SMALL: Final = "/1k.txt"
 LARGE: Final = "/1m.bin"
@@ -187,10 +187,10 @@ def drive_h2(
         servers = [server for server in setting.servers if server.name not in without]
 
         def load(server: Server) -> Round:
-            return run_h2load(
-                server, path, connections=connections, streams=streams, seconds=effort.seconds, core=str(cores()[1]),
-                list_folder=setting.place if is_unseen else None,
-            )  # fmt: skip
+            core = str(cores()[1])
+            if is_unseen:
+                return run_unseen(server, path, streams=streams, seconds=effort.seconds, core=core)
+            return run_h2load(server, path, connections=connections, streams=streams, seconds=effort.seconds, core=core)
 
         for name, rounds in interleave(servers, effort.rounds, load).items():
             table.rows.append(summarize(name, rounds))
@@ -252,10 +252,9 @@ SCENARIOS: Final = (
     ),
     Scenario(
         "h2-unseen",
-        "1 KiB over HTTP/2 and TLS, each target never seen before, 16 streams",
+        "1 KiB over HTTP/2 and TLS, each request head never seen before, 16 at a time",
         OF_TLS,
-        # A cache would fill with as many targets.
-        drive_h2(SMALL, is_unseen=True, without=(NGINX_CACHE_TLS,)),
+        drive_h2(SMALL, is_unseen=True),
     ),
     Scenario(
         "h2-large",

@@ -17,13 +17,15 @@ from netlodge.config.settings import Limits, Route, Settings
 from netlodge.core.clock import FakeClock
 from netlodge.core.errors import NetlodgeError
 from netlodge.http.handlers.asgi import Asgi
+from netlodge.http.handlers.native import WithDatabase
 from netlodge.http.handlers.wsgi import Wsgi
-from netlodge.http.message import Handler
+from netlodge.http.message import Handler, HttpError
 from netlodge.store.database import Database
 from tests.http.handlers.hosting import asked, content, on_loop
 
 SOURCE = """
 import asyncio
+from netlodge.store.database import DatabaseUnavailableError
 loaded = []
 log = []
 
@@ -54,7 +56,9 @@ def old(environ, start_response):
 class Native:
     def make_handler(self, lodging):
         log.append(lodging)
-        return "a handler"
+        return self
+    async def handle(self, request):
+        raise DatabaseUnavailableError("it is away")
 native = Native()
 
 class Broken:
@@ -136,7 +140,7 @@ async def test_each_interface_has_its_handler(folder: Path) -> None:
     assert isinstance(asgi, Asgi)
     assert isinstance(wsgi, Wsgi)
     assert isinstance(forced, Asgi)
-    assert str(handler(applications, "native")) == "a handler"
+    assert isinstance(handler(applications, "native"), WithDatabase)
     await applications.start()
     assert [await ask(each) for each in (asgi, wsgi)] == [b"first", b"old"]
     await applications.finish()
@@ -153,6 +157,14 @@ async def test_an_application_of_the_lodge_has_what_the_lodge_has(folder: Path) 
     lodging = sys.modules["lodge_apps"].log[0]
     assert lodging.forms.fields == Limits().form_fields
     assert lodging.clock.now == 1000.0
+
+
+@on_loop
+async def test_an_application_of_the_lodge_need_not_say_that_the_database_is_away(folder: Path) -> None:
+    with pytest.raises(HttpError) as caught:
+        await handler(made(folder), "native").handle(asked("GET", "/"))
+    assert caught.value.status == 503
+    assert ("retry-after", "5") in caught.value.fields
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from netlodge.config.errors import SettingsError
 from netlodge.config.loading import Sources, load
 
 ROUTE = '[[web.site]]\nroutes = [{ path = "/", %s }]\n'
+NAMED_ROUTE = ROUTE.replace("routes", 'hosts = ["localhost"]\nroutes')
 
 
 def problems(folder: Path, text: str) -> list[str]:
@@ -73,7 +74,7 @@ def test_keys_and_certificates_must_not_be_within_reach(tmp_path: Path) -> None:
     ['listen = ["0.0.0.0:8080", "127.0.0.1:8080"]', 'listen = []\nlisten_tls = ["192.0.2.1:8443"]'],
 )
 def test_uploads_by_anyone_are_worth_a_warning_where_others_come_in(tmp_path: Path, listen: str) -> None:
-    text = f"[web]\n{listen}\n" + ROUTE % 'files = "www", uploads = "anyone"'
+    text = f"[web]\n{listen}\n" + NAMED_ROUTE % 'files = "www", uploads = "anyone"'
     (warning,) = warnings(tmp_path, text)
     address = "192.0.2.1:8443" if "tls" in listen else "0.0.0.0:8080"
     assert warning.startswith(
@@ -90,7 +91,15 @@ def test_uploads_by_anyone_are_worth_a_warning_where_others_come_in(tmp_path: Pa
     ],
 )
 def test_uploads_by_few_are_not(tmp_path: Path, listen: str, route: str) -> None:
-    assert not warnings(tmp_path, f"web.listen = {listen}\n" + ROUTE % f'files = "www", {route}')
+    assert not warnings(tmp_path, f"web.listen = {listen}\n" + NAMED_ROUTE % f'files = "www", {route}')
+
+
+@pytest.mark.parametrize("hosts", ["", 'hosts = ["localhost", "*"]\n'])
+def test_uploads_by_anyone_are_worth_a_warning_where_any_name_leads_here(tmp_path: Path, hosts: str) -> None:
+    text = ROUTE.replace("routes", f"{hosts}routes") % 'files = "www", uploads = "anyone"'
+    (warning,) = warnings(tmp_path, text)
+    assert warning.startswith("web.site[0].routes[0].uploads: any page in a browser that reaches the lodge may change")
+    assert "say in web.site[0].hosts" in warning
 
 
 @pytest.mark.parametrize("route", ['uploads = "login"', 'uploads = "anyone", access = { login = true }'])

@@ -43,6 +43,7 @@ class OneContext:
         tls = self.context.wrap_bio(incoming, outgoing, server_side=True)
         assert isinstance(tls, TlsObject)
         tls.local = local
+        tls.hosts = self.context.hosts
         return tls
 
     @staticmethod

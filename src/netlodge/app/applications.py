@@ -18,7 +18,7 @@ from netlodge.http.handlers.asgi import Asgi, is_called_as_coroutine
 from netlodge.http.handlers.asgi_lifespan import Lifespan
 from netlodge.http.handlers.asgi_scope import AsgiApplication, ScopeMaker
 from netlodge.http.handlers.asgi_websocket import AsgiWebSocket
-from netlodge.http.handlers.native import FormLimits, Lodging, is_lodge_application
+from netlodge.http.handlers.native import FormLimits, Lodging, WithDatabase, is_lodge_application
 from netlodge.http.handlers.turns import Turns
 from netlodge.http.handlers.wsgi import Threads, Wsgi, WsgiApplication
 from netlodge.http.message import Handler, WebSocketChannel
@@ -141,7 +141,7 @@ class Applications:
         except Exception as error:
             logger.debug("%s: make_handler failed", name, exc_info=error)
             raise NetlodgeError(f'app = "{name}": make_handler raised {type(error).__name__}: {error}') from error
-        return handler
+        return WithDatabase(handler)
 
     def _wsgi_threads(self) -> Threads:
         if self._threads is None:

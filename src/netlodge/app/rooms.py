@@ -318,6 +318,7 @@ class LodgeRooms:
             capture=settings.taps.body_bytes,
             recall_h2=Recall(*remembering) if speaks_http2 else None,
             http2=self._http2_limits(),
+            pushes=speaks_http2 and settings.web.push,
         )
 
     def _http2_limits(self) -> Http2Limits:

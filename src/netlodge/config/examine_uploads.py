@@ -28,17 +28,24 @@ def examine_uploads(settings: Settings, base: Path, source: Path | None) -> Iter
 
 
 def warn_of_uploads(settings: Settings) -> Iterator[str]:
-    """A sentence for each route in whose folder everybody who can reach the lodge may write."""
+    """A sentence for each route in whose folder everybody who can reach the lodge may write, or any page in a browser that can."""
     listening = (*settings.web.listen, *settings.web.listen_tls)
     open_addresses = ", ".join(str(address) for address in listening if not address.is_of_this_machine)
-    if not open_addresses:
-        return
     for at, route in _routes_with_uploads(settings):
-        accesses = (settings.web.site[int(at[2])].access, route.access)
-        if route.uploads == "anyone" and not any(access.login or access.networks for access in accesses):
-            key = dotted((*at, "uploads"))
+        site = settings.web.site[int(at[2])]
+        accesses = (site.access, route.access)
+        if route.uploads != "anyone" or any(access.login for access in accesses):
+            continue
+        key = dotted((*at, "uploads"))
+        if open_addresses and not any(access.networks for access in accesses):
             yield (
                 f'{key}: everybody who reaches {open_addresses} may change what is in {route.files}, and fill the disk; set it to "login".'
+            )
+        if not site.hosts or "*" in site.hosts:
+            # A page of the attacker's name, which he lets point here, is one of this very site to the browser (DNS rebinding).
+            yield (
+                f"{key}: any page in a browser that reaches the lodge may change what is in {route.files}, by giving the lodge a name of "
+                f'its own; say in {dotted((*at[:3], "hosts"))} which names the site has, such as ["localhost", "127.0.0.1"].'
             )
 
 

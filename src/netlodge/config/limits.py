@@ -327,7 +327,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     forms: Annotated[
         int,
         doc(
-            "Forms of more than 64 KiB, or of unknown length, that each worker reads at once: each may hold `limits.form_size` of memory, "
+            "Forms of more than 64 KiB, or of unknown length, that each worker reads at once. Each may hold `limits.form_size` of memory, "
             "and a temporary file. Past it the answer is 503.",
             least=1,
             most=100_000,
@@ -337,7 +337,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     uploads: Annotated[
         int,
         doc(
-            "Files that each worker takes at once by PUT: each holds a descriptor, and half a MiB of memory at most. Past it the answer is 503.",
+            "Files that each worker takes at once by PUT. Each holds a descriptor, and half a MiB of memory at most. Past it the answer is 503.",
             least=1,
             most=100_000,
             precedent="nginx by `worker_connections`.",

@@ -117,8 +117,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     precompressed: Annotated[
         bool,
         doc(
-            "Send `NAME.br`, `NAME.zst` or `NAME.gz` in place of a file where it stands there and the client takes it, unless it is "
-            "older than the file.",
+            "Send `NAME.br`, `NAME.zst` or `NAME.gz`, if it stands there, in place of a file to clients that take it. One that is older "
+            "than the file is not sent.",
             precedent="nginx `gzip_static` off.",
         ),
     ] = False
@@ -251,6 +251,14 @@ class Web(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             precedent="nginx before 1.25 by `listen ... http2` only; Caddy `protocols h2c` off; Apache `Protocols h2c` off, `H2Upgrade` on.",
         ),
     ] = "prior-knowledge"
+    push: Annotated[
+        bool,
+        doc(
+            "Push to HTTP/2 clients that let us what an answer says they will need: every route whose answers have a `Link` field with "
+            "`rel=preload` (set in its `fields`, or by its `app`). Browsers take no pushes any more.",
+            precedent="nginx `http2_push_preload` off; Apache `H2Push` on.",
+        ),
+    ] = False
     trace: Annotated[
         bool,
         doc(

@@ -275,7 +275,7 @@ class Request:
     link: RequestLink
     route: dict[str, str] = field(default_factory=dict)
     """Notes that outer handlers leave for inner ones and for the log: `prefix` is the path prefix that a router took off, `user` the
-    account that access control has verified."""
+    account that access control has verified, `cors` the origin whose pages may send credentials along."""
     visit: Visit | None = None
     """Where the route keeps sessions."""
 

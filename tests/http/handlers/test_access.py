@@ -77,6 +77,43 @@ class TestCaches:
         assert get(handler, "/", basic("anna:open sesame")).fields.get("cache-control") == told
 
 
+class TestPagesOfOtherSites:
+    """A browser sends a password that it knows along with what any page asks for."""
+
+    FOREIGN = ({"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}, {"origin": "null"})
+
+    @staticmethod
+    def asked(method: str, fields: dict[str, str], *, token: bool = False, cors: bool = False) -> int:
+        shown = {"authorization": "Bearer nl_anna"} if token else basic("anna:open sesame")
+        request = request_of(method, "/", shown | fields)
+        if cors:
+            request.route["cors"] = "https://app.example"
+        inner = Respond(200, "done")
+
+        class Any:
+            async def handle(self, request: Request) -> Response:
+                return await inner.handle(request_of("GET", "/"))
+
+        return answer(LoginAccess(Any(), FakeLogins(), realm="Staff", client_of=str.encode), request).status
+
+    @pytest.mark.parametrize("fields", FOREIGN)
+    def test_change_nothing_with_the_login_of_who_looks_at_them(self, fields: dict[str, str]) -> None:
+        for method in ("POST", "PUT", "DELETE", "PATCH", "ANYTHING"):
+            assert self.asked(method, fields) == 403
+        assert self.asked("GET", fields | {"upgrade": "websocket", "connection": "upgrade"}) == 403
+
+    @pytest.mark.parametrize("fields", FOREIGN)
+    def test_may_lead_here_and_may_do_what_cors_lets_them(self, fields: dict[str, str]) -> None:
+        assert self.asked("GET", fields) == self.asked("HEAD", fields) == self.asked("OPTIONS", fields) == 200
+        assert self.asked("POST", fields, cors=True) == 200
+        # A token is sent by whoever knows it, and not by a browser of itself.
+        assert self.asked("POST", fields, token=True) == 200
+
+    def test_are_not_pages_of_this_site_nor_other_clients(self) -> None:
+        for fields in ({}, {"sec-fetch-site": "same-origin"}, {"origin": "http://www.example.org"}):
+            assert self.asked("POST", fields) == 200
+
+
 class TestWithoutCredentials:
     def test_the_answer_is_a_401_with_a_challenge_for_each_scheme(self) -> None:
         response = get(guard(), "/")

@@ -171,3 +171,22 @@ class TestRemembered:
         kept = get(inner, "/").remember
         assert kept is not None
         assert kept.reads is not None  # the handler's own stays as it was
+
+
+class TestCredentials:
+    @pytest.mark.parametrize(
+        ("credentials", "origin", "noted"),
+        [(True, APP, APP), (True, OTHER, None), (True, None, None), (False, APP, None)],
+    )
+    def test_who_may_send_them_is_noted_for_those_who_ask_for_them(
+        self, credentials: bool, origin: str | None, noted: str | None
+    ) -> None:
+        seen: list[str | None] = []
+
+        class Inner:
+            async def handle(self, request: Request) -> Response:
+                seen.append(request.route.get("cors"))
+                return Response(200)
+
+        ask(cors(Inner(), credentials=credentials), "POST", "/", {"origin": origin} if origin else None)
+        assert seen == [noted]

@@ -325,6 +325,28 @@ def test_an_answer_that_did_not_is_for_everybody(url: str) -> None:
     assert not {"cache-control", "vary", "set-cookie"} & response.fields.names
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ((), ("no-store", "cookie")),
+        ((("cache-control", "max-age=60"), ("vary", "accept")), ("private, max-age=60", "accept, cookie")),
+    ],
+)
+def test_an_error_of_one_that_used_the_visit_is_for_this_visitor_alone(
+    url: str, given: tuple[tuple[str, str], ...], told: tuple[str, str]
+) -> None:
+    def fail(visit: Visit) -> None:
+        assert not visit.data
+        raise HttpError(404, fields=given)
+
+    async def script(lodge: Lodge) -> Response:
+        return await lodge.ask(Browser(), fail)
+
+    fields = run(url, script).fields
+    assert fields.get("cache-control") == told[0]
+    assert fields.list_of("vary")[: len(told[1].split(","))] == told[1].split(", ")
+
+
 def test_settings_of_a_site_do_not_open_it_to_shared_caches(url: str) -> None:
     rule = FieldRule(PathPattern("*"), cache_control="public, max-age=60")
 

@@ -1218,3 +1218,33 @@ async def test_a_handler_is_told_at_once_if_the_client_ended_its_side_before() -
     rig.connection.hang_up()
     await rig.hear()
     assert told == ["ended"]
+
+
+@on_loop
+async def test_small_content_that_came_with_its_head_makes_nobody_wait() -> None:
+    rig = Rig()
+    waited: list[bool] = []
+
+    async def echo(request: Request) -> Response:
+        reading = request.body.read()
+        try:
+            reading.send(None)
+            waited.append(True)
+        except StopIteration as end:
+            waited.append(False)
+            assert await request.body.read() == b""
+            return Response(200, Fields(), end.value)
+        finally:
+            reading.close()
+        return Response(200)
+
+    rig.on("/echo", echo)
+    head = b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
+    rig.connection.deliver(head + b"hello" + head + b"again" + head)
+    answers = rig.connection.take()
+    assert waited == [False, False, True]
+    assert answers.count(b"HTTP/1.1 200 OK") == 3
+    assert b"hello" in answers
+    assert b"again" in answers
+    assert [record.received for record in rig.records[:2]] == [5, 5]
+    assert [record.request_body for record in rig.records[:2]] == [b"hello", b"again"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Callable
@@ -560,11 +561,9 @@ async def test_an_answer_that_comes_after_the_reset_is_given_back() -> None:
     before = open_descriptors()
 
     async def stubborn(request: Request) -> Response:
-        while not gate.done():
-            try:
-                await asyncio.shield(gate)
-            except asyncio.CancelledError:
-                continue
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(gate)
+        await asyncio.wait([gate], timeout=5)
         body = FileBody(os.open(__file__, os.O_RDONLY), [(0, 10)]) if request.path == "/file" else pieces
         return Response(200, body=body)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import pytest
@@ -400,11 +401,9 @@ def test_nothing_is_written_after_the_end_whoever_goes_on_working(end: Callable[
         gate = asyncio.get_running_loop().create_future()
 
         async def stubborn(request: Request) -> Response:
-            while not gate.done():
-                try:
-                    await asyncio.shield(gate)
-                except asyncio.CancelledError:
-                    continue
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(gate)
+            await asyncio.wait([gate], timeout=5)
             request.link.inform(103, request.fields.copy())
             return Response(200, body=b"late")
 

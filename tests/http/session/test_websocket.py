@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -14,11 +15,13 @@ from netlodge.http.session.websocket import (
     LINGER_SECONDS,
     MESSAGE_COST,
     PONGS,
+    TURN_FRAMES,
     TURN_MESSAGES,
     WebSocketLimits,
 )
-from netlodge.http.wire.websocket import Binary, Close, Ping, Pong, Text
-from netlodge.http.wire.websocket_states import RSV1, TEXT
+from netlodge.http.wire.events import Pause
+from netlodge.http.wire.websocket import Binary, Close, Event, Fragment, Ping, Pong, Text, WebSocketCodec
+from netlodge.http.wire.websocket_states import CONTINUATION, PING, PONG, RSV1, TEXT
 from tests.fakes import MemoryConnection
 from tests.http.session.rig import on_loop
 from tests.http.session.websocket_rig import WebSocketRig, turns
@@ -346,6 +349,61 @@ async def test_who_receives_without_a_pause_lets_others_have_their_turn() -> Non
     assert 2 <= others <= 4
 
 
+# --- §10.4: what a client may cost ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("flood", [frame(PING), frame(PONG), frame(CONTINUATION, fin=False)])
+def test_10_4_a_flood_of_small_frames_leaves_others_their_turn(flood: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = 0
+    next_event = WebSocketCodec.next_event
+
+    def count(codec: WebSocketCodec) -> Event | Fragment | Pause:
+        nonlocal counted
+        counted += 1
+        return next_event(codec)
+
+    monkeypatch.setattr(WebSocketCodec, "next_event", count)
+
+    @on_loop
+    async def scenario() -> None:
+        rig = WebSocketRig()
+        rig.connection.deliver(frame(TEXT, b"begun ", fin=False) + flood * (4 * TURN_FRAMES) + frame(0, b"and done"))
+        others = [counted]
+        assert rig.connection.is_paused
+        while rig.connection.is_paused:
+            await asyncio.sleep(0)
+            others.append(counted)
+        assert len(others) > 4
+        assert max(after - before for before, after in itertools.pairwise([0, *others])) <= TURN_FRAMES
+        assert await rig.session.receive() == "begun and done"
+
+    scenario()
+
+
+@on_loop
+async def test_10_4_what_came_before_the_end_of_the_stream_is_taken_all_the_same() -> None:
+    rig = WebSocketRig()
+    rig.connection.deliver(frame(PONG) * (3 * TURN_FRAMES) + frame(TEXT, b"last"))
+    rig.connection.hang_up()
+    assert await rig.session.receive() == "last"
+    assert await rig.session.receive() == WebSocketEnd(1006)
+
+
+def test_10_4_a_defect_in_a_later_turn_ends_the_connection(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    @on_loop
+    async def scenario() -> None:
+        rig = WebSocketRig()
+        rig.connection.deliver(frame(PONG) * (2 * TURN_FRAMES))
+        monkeypatch.setattr(WebSocketCodec, "next_event", lambda codec: 1 // 0)
+        await turns()
+        assert rig.connection.is_aborted
+        assert "a defect in the WebSocket" in caplog.text
+
+    scenario()
+
+
 # --- §7.1: closing ------------------------------------------------------------------------------------------------------------
 
 
@@ -397,6 +455,7 @@ async def test_7_1_a_close_is_read_though_nobody_receives_what_came_before_it() 
     rig.say(*[Binary(bytes(1000))] * 300, Close(1000))
     assert rig.connection.is_paused
     rig.session.close(1001)
+    await turns()
     assert rig.connection.is_closed
     assert await rig.session.receive() == WebSocketEnd(1000)
 

@@ -11,7 +11,7 @@ from netlodge.http.rules.websocket import DeflateTerms
 from netlodge.http.session.websocket import WebSocketLimits, WebSocketSession
 from netlodge.http.wire.events import Pause
 from netlodge.http.wire.states import Role
-from netlodge.http.wire.websocket import Event, WebSocketCodec
+from netlodge.http.wire.websocket import Event, Fragment, WebSocketCodec
 from netlodge.http.wire.websocket_deflate import Deflate
 from tests.fakes import MemoryConnection
 
@@ -51,7 +51,8 @@ class WebSocketRig:
         self.client.receive_data(self.connection.take())
         events: list[Event] = []
         while not isinstance(event := self.client.next_event(), Pause):
-            events.append(event)
+            if not isinstance(event, Fragment):
+                events.append(event)
         return events
 
     def pass_time(self, seconds: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from netlodge.http.wire.events import Pause
 from netlodge.http.wire.states import Role
-from netlodge.http.wire.websocket import Event, WebSocketCodec, WebSocketError
+from netlodge.http.wire.websocket import Event, Fragment, WebSocketCodec, WebSocketError
 from netlodge.http.wire.websocket_deflate import Deflate
 from netlodge.http.wire.websocket_states import FIN
 
@@ -43,13 +43,14 @@ def client(*, limit: int = LIMIT, deflate: Deflate | None = None) -> WebSocketCo
 
 
 def outcome(codec: WebSocketCodec, segments: Iterable[bytes]) -> tuple[list[Event], WebSocketError | None]:
-    """All events, and the error that ended them."""
+    """All events but `Fragment`, which says nothing, and the error that ended them."""
     events: list[Event] = []
     try:
         for segment in segments:
             codec.receive_data(segment)
             while not isinstance(event := codec.next_event(), Pause):
-                events.append(event)
+                if not isinstance(event, Fragment):
+                    events.append(event)
     except WebSocketError as error:
         return events, error
     return events, None

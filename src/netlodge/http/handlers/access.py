@@ -1,6 +1,6 @@
 """Who may come in, by an account that it shows to be.
 
-RFC 9110 §11.3, §11.4 (challenge and response), §15.5.2 (401), §15.5.4 (403); RFC 6585 §4 (429); RFC 7617, RFC 6750 (how they are shown).
+RFC 9110 §9.2.1 (safe methods), §11.3, §11.4 (challenge and response), §15.5.2 (401), §15.5.4 (403); RFC 6585 §4 (429); RFC 7617, RFC 6750 (how they are shown).
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ from netlodge.core.rates import retry_after
 from netlodge.http.message import Handler, HttpError, Request, Response
 from netlodge.http.rules.authentication import basic_credentials, bearer_token, challenges, parse_credentials
 from netlodge.http.rules.cache_control import made_private
+from netlodge.http.rules.origins import may_be_of_this_site
 from netlodge.store.database import DatabaseUnavailableError
 from netlodge.store.logins import Claim, LoginPausedError, LoginQueueError, PasswordClaim, TokenClaim
 
 AGAIN_AFTER: Final = "5"
 """Retry-After, in seconds, for whom nobody had the time or the database to look up."""
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing (RFC 9110 §9.2.1)."""
 
 
 class Logins(Protocol):
@@ -52,7 +55,8 @@ class LoginAccess:
         self._client_of = client_of
 
     async def handle(self, request: Request) -> Response:
-        """Raises `HttpError`: 401 without credentials or with wrong ones, 403 for an account that may not, 429 after too many failures,
+        """Raises `HttpError`: 401 without credentials or with wrong ones, 403 for an account that may not and for what a page of another site made a browser
+        ask, 429 after too many failures,
         503 if nobody could look; and what the handler raises."""
         shown = request.fields.get("authorization")
         if shown is None:
@@ -63,6 +67,8 @@ class LoginAccess:
             user = await self._verified(shown, client)
         if self._users and user not in self._users:
             raise HttpError(403, "This account may not see this.")
+        if request.method not in _SAFE or "upgrade" in request.fields:
+            _require_own_page(request, shown)
         request.route["user"] = user
         response = await self._inner.handle(request)
         response.remember = None
@@ -111,3 +117,14 @@ class LoginAccess:
         """RFC 9110 §11.4: "a 401 (Unauthorized) response that contains a WWW-Authenticate header field with at least one [...]
         challenge"."""
         return HttpError(401, detail, fields=challenges(self._realm, is_token_refused=is_token_refused))
+
+
+def _require_own_page(request: Request, shown: str) -> None:
+    """A browser that was told a name and a password sends them along with whatever any page makes it ask for here. What stands behind the
+    login may not expect that: neither a form that another site sends, nor a WebSocket that it opens."""
+    is_ambient = shown[:6].lower() == "basic "
+    if is_ambient and "cors" not in request.route and not may_be_of_this_site(request):
+        raise HttpError(
+            403,
+            "A page of another site made your browser ask for this with your login; only origins in `cors` may do so.",
+        )

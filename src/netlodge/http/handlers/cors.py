@@ -46,16 +46,19 @@ class CorsPolicy:
 class Cors:
     """Adds the fields of the policy to the answers of `inner`, errors too, and answers preflights itself, with 204.
 
+    Leaves in `request.route["cors"]` the origin of a page that may send credentials.
+
     A preflight that the policy does not allow gets a 204 without those fields: that is how Fetch says no. With `*` the answers are the same for
     everybody, so that they may be remembered and shared; else they depend on Origin, and say so in Vary, whoever asks.
     """
 
-    __slots__ = ("_allowed", "_inner", "_is_open", "_origins", "_preflight")
+    __slots__ = ("_allowed", "_inner", "_is_open", "_may_send_credentials", "_origins", "_preflight")
 
     def __init__(self, inner: Handler, policy: CorsPolicy) -> None:
         self._inner = inner
         self._origins = frozenset(policy.origins)
         self._is_open = ANY in self._origins
+        self._may_send_credentials = policy.credentials
         credentials = [("access-control-allow-credentials", "true")] if policy.credentials else []
         exposes = [("access-control-expose-headers", ", ".join(policy.exposes))] if policy.exposes else []
         self._allowed = [*credentials, *exposes]
@@ -73,6 +76,8 @@ class Cors:
             fields = Fields()
             self._allow(fields, origin, self._preflight)
             return Response(204, fields)
+        if self._may_send_credentials and origin in self._origins:
+            request.route["cors"] = origin
         try:
             response = await self._inner.handle(request)
         except HttpError as error:

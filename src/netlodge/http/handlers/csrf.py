@@ -1,21 +1,20 @@
 """Whether a form was sent from a page of this very site: against pages of others that make a browser send it (CSRF).
 
 What decides is the token of the visit in a hidden field (`message.Visit.token`), which no other site can read. What the browser itself
-says of where the request comes from is asked before, as a second defence: `Sec-Fetch-Site` (W3C Fetch Metadata) and `Origin` (RFC 6454 §7).
+says of where the request comes from (`rules.origins`) is asked before, as a second defence.
 """
 
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import urlsplit
 
 from netlodge.http.handlers.forms import Form, read_form
 from netlodge.http.handlers.native import FormLimits
 from netlodge.http.message import HttpError, Request
+from netlodge.http.rules.origins import may_be_of_this_site
 
 FIELD: Final = "token"
 """The hidden field that carries the token."""
-_PORTS: Final = {"http": 80, "https": 443}
 
 
 async def read_own_form(request: Request, limits: FormLimits) -> Form:
@@ -34,16 +33,7 @@ async def read_own_form(request: Request, limits: FormLimits) -> Form:
 def check_source(request: Request) -> None:
     """Refuse what a browser says that a page of another site has caused; to be called before the content is read. Other clients say
     nothing of it, and pass. Raises `HttpError` 403."""
-    site = request.fields.get("sec-fetch-site")
-    origin = request.fields.get("origin")
-    if site is not None:
-        is_own = site.lower() in {"same-origin", "none"}
-    elif origin is not None:
-        # Browsers leave the other field out where the page came without TLS.
-        is_own = _is_own(origin, request)
-    else:
-        is_own = True
-    if not is_own:
+    if not may_be_of_this_site(request):
         raise HttpError(
             403, "This form was sent from a page of another site. Open the page here, and send it from there."
         )
@@ -59,17 +49,3 @@ def check_token(request: Request, form: Form) -> None:
             "This form does not belong to your visit: it was open for too long, or your browser keeps no cookies. "
             "Go back, load the page again, and send it once more.",
         )
-
-
-def _is_own(origin: str, request: Request) -> bool:
-    """Whether an Origin names the host and port of the request. The scheme is left out: behind a proxy that ends TLS it differs."""
-    try:
-        parts = urlsplit(origin)
-        port = parts.port
-    except ValueError:
-        return False
-    default = _PORTS.get(parts.scheme)
-    if default is None or not parts.hostname:
-        return False  # `null`, among others: a page without an origin is none of ours
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return (host, port or default) == (request.host, request.port or default)

@@ -6,7 +6,7 @@
     shop = Shop()
 
 A route that names such an object (`app = "shop:shop"`) is answered by its handler, within the same chain as every other: sessions,
-access control and remembered answers included.
+access control and remembered answers included. RFC 9110 §15.6.4 (503).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeGuard, runtime_checkable
 
 from netlodge.core.contracts import Clock
-from netlodge.http.handlers.turns import Turns
-from netlodge.http.message import Handler
-from netlodge.store.database import Database
+from netlodge.http.handlers.turns import AGAIN_AFTER, Turns
+from netlodge.http.message import Handler, HttpError, Request, Response
+from netlodge.store.database import Database, DatabaseUnavailableError
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,26 @@ class LodgeApplication(Protocol):
     def make_handler(self, lodging: Lodging) -> Handler:
         """The handler of one route in one worker. Called before the doors open, on the worker's loop; an exception ends the start."""
         ...
+
+
+class WithDatabase:
+    """The handler of an application, which need not say each time what is to be said while the database is not available."""
+
+    __slots__ = ("_inner",)
+
+    def __init__(self, inner: Handler) -> None:
+        self._inner = inner
+
+    async def handle(self, request: Request) -> Response:
+        """Raises `HttpError` 503, and what the handler raises."""
+        try:
+            return await self._inner.handle(request)
+        except DatabaseUnavailableError as error:
+            raise HttpError(
+                503,
+                "What is kept in the database cannot be reached at the moment. Try again soon.",
+                fields=[("retry-after", AGAIN_AFTER)],
+            ) from error
 
 
 def is_lodge_application(candidate: object) -> TypeGuard[LodgeApplication]:

@@ -18,7 +18,7 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 from netlodge.core.contracts import Clock
-from netlodge.http.message import Handler, HttpError, Request, Response, give_back
+from netlodge.http.message import Fields, Handler, HttpError, Request, Response, give_back
 from netlodge.http.rules.cache_control import made_private
 from netlodge.http.rules.cookies import Cookie, cookie_values
 from netlodge.http.rules.negotiation import merge_vary
@@ -265,9 +265,11 @@ def key_of(name: str, identifier: str) -> bytes:
 
 
 def _of_one_visitor(fields: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    given = {name for name, _ in fields}
-    added = (("cache-control", "no-store"), ("vary", "cookie"))
-    return (*fields, *(pair for pair in added if pair[0] not in given))
+    own = Fields(fields)
+    value = own.get("cache-control")
+    own.set("cache-control", "no-store" if value is None else made_private(value))
+    own.set("vary", merge_vary(own.get("vary"), "cookie"))
+    return tuple(own)
 
 
 def _unavailable() -> HttpError:

@@ -58,6 +58,8 @@ BATCH_OCTETS = 256 * 1024
 """How much of remembered answers to pipelined requests is put together before it is sent."""
 TURN_EXCHANGES = 32
 """Pipelined requests answered before other connections have their turn."""
+AT_HAND_OCTETS = 64 * 1024
+"""Content up to which it is handed over before the handler begins, if all of it came with the head."""
 LAST_REQUESTS = 100
 """From here on `Keep-Alive: max` tells the client how many requests the connection is still good for."""
 LINGER_SECONDS = 30.0
@@ -391,7 +393,18 @@ class Http1Session:
             service.requests.note(head, record.copy())
         except HttpError as error:
             refusal = error
+        length = head.content_length
+        if refusal is None and length and length <= AT_HAND_OCTETS and length <= self._codec.buffered:
+            self._feed_at_hand(body)
         self._begin_exchange(head, record, body, refusal, expects_continue=expects_continue)
+
+    def _feed_at_hand(self, body: IncomingBody | NoBody) -> None:
+        """A small content came with its head: a handler that reads it need not wait."""
+        event = self._codec.next_event()
+        if isinstance(event, Data) and isinstance(body, IncomingBody):
+            body.feed(event.data)
+            body.finish(None)
+            self._codec.next_event()  # EndOfMessage
 
     def _begin_exchange(
         self,

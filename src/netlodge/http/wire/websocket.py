@@ -107,8 +107,14 @@ class Close:
     reason: str = ""
 
 
+@dataclass(slots=True)
+class Fragment:
+    """A frame of a message that goes on. It says only that something was done: what a message holds is told when it is whole."""
+
+
 Message = Text | Binary
 Event = Text | Binary | Ping | Pong | Close
+_FRAGMENT: Final = Fragment()
 
 
 class WebSocketCodec:
@@ -172,8 +178,9 @@ class WebSocketCodec:
         if self.their_state is not CLOSED and self.their_state is not BROKEN:
             self._buffer.feed(data)
 
-    def next_event(self) -> Event | Pause:
-        """The next event; `NEED_DATA` if more must come first; `PAUSED` after a Close.
+    def next_event(self) -> Event | Fragment | Pause:
+        """The next event; `NEED_DATA` if more must come first; `PAUSED` after a Close. Each call reads one frame at most, so that whoever
+        takes the events can bound what a flood of small frames costs at a time.
 
         Raises `WebSocketError` for what must fail the connection, and the same from then on.
         """
@@ -182,22 +189,20 @@ class WebSocketCodec:
         if self.their_state is CLOSED:
             return PAUSED
         try:
-            while self._left >= 0 or self._read_head():
-                if self._step & CONTROL:
-                    if len(self._buffer) < self._left:
-                        break
-                    return self._read_control()
-                if (message := self._read_data()) is not None:
-                    return message
-                if self._left >= 0:
-                    break
+            if self._left < 0 and not self._read_head():
+                return NEED_DATA
+            if self._step & CONTROL:
+                return NEED_DATA if len(self._buffer) < self._left else self._read_control()
+            message = self._read_data()
+            if message is not None:
+                return message
+            return _FRAGMENT if self._left < 0 else NEED_DATA
         except WebSocketError as error:
             self._error = error
             self.their_state = BROKEN
             self._buffer.clear()
             self._content.clear()
             raise
-        return NEED_DATA
 
     def _read_head(self) -> bool:
         """Read the head of the next frame (§5.2); False if it has not come whole."""
