@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.h2load import read_h2load
 from bench.load import Round, read_s_time, read_wrk
 from bench.processes import ProcessTree, StartError, free_port
 from bench.report import render, render_budgets
@@ -64,6 +65,32 @@ def test_handshakes_are_read() -> None:
     assert measured.cpu_us == pytest.approx(1000.0)
     for broken in ("ERROR\n" + S_TIME, S_TIME.replace("930", "0"), ""):
         assert read_s_time(broken, 2.0, 0.93).fault
+
+
+H2LOAD = """finished in 1.01s, 5112.00 req/s, 5.73MB/s
+Application protocol: h2
+requests: 5112 total, 5128 started, 5112 done, 5112 succeeded, 0 failed, 0 errored, 0 timeout
+"""
+
+
+def test_a_round_of_h2load_is_read() -> None:
+    measured = read_h2load(H2LOAD, 0.05112)
+    assert (measured.requests, measured.seconds, measured.fault) == (5112, 1.01, "")
+    assert measured.cpu_us == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        H2LOAD.replace("5112 succeeded, 0 failed", "5000 succeeded, 112 failed"),
+        H2LOAD.replace("protocol: h2", "protocol: http/1.1"),
+        H2LOAD.replace("5112 done, 5112 succeeded", "0 done, 0 succeeded"),
+        "it did not come to an end",
+        "",
+    ],
+)
+def test_what_is_no_whole_round_of_h2load_is_invalid(output: str) -> None:
+    assert read_h2load(output, 0.05).fault
 
 
 def test_a_row_is_the_median_and_one_fault_spoils_it() -> None:

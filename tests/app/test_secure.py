@@ -96,7 +96,9 @@ def test_an_authority_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> Non
         prepare_tls(loaded(tmp_path), stocks())
 
 
-@pytest.mark.parametrize(("left", "said"), [(61, ""), (59, "is over soon"), (-1, "is over;")])
+@pytest.mark.parametrize(
+    ("left", "said"), [(61, ""), (59, "is over soon"), (-1, "is over;"), (ROOT_DAYS + 2, "has not come yet")]
+)
 def test_an_authority_near_its_end_is_spoken_of(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, left: int, said: str
 ) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 import ssl
 import stat
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -134,6 +136,42 @@ def test_a_store_that_cannot_be_written_is_told(home: Path) -> None:
     result = run("install", "--no-system")
     assert result.exit_code == 1
     assert f"{store}: certutil failed: " in result.stderr
+
+
+def test_a_store_with_a_password_is_for_who_knows_it(home: Path, tmp_path: Path) -> None:
+    store = home / ".mozilla/firefox/locked profile"
+    store.mkdir(parents=True)
+    (tmp_path / "password").write_text("secret")
+    command = ["certutil", "-N", "-f", str(tmp_path / "password"), "-d", f"sql:{store}"]
+    subprocess.run(command, check=True, capture_output=True)
+    result = run("install", "--no-system")
+    assert result.exit_code == 1
+    (line,) = [line for line in result.stderr.splitlines() if "it has a password; run and type: " in line]
+    told = shlex.split(line.partition("type: ")[2])
+    subprocess.run([*told, "-f", str(tmp_path / "password")], check=True, capture_output=True)
+    assert "C,," in trusted(store)
+
+
+def test_a_home_that_may_not_be_looked_into_has_no_profiles(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / ".pki/nssdb").mkdir(parents=True)
+    stat_of = os.stat
+
+    def refuse(path: os.PathLike[str] | str, **options: Any) -> os.stat_result:
+        if str(path).startswith(str(home)):
+            raise PermissionError(13, os.strerror(13), str(path))
+        return stat_of(path, **options)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    result = run("install", "--no-system")
+    assert result.exit_code == 0, result.exception
+    assert "no profile" in result.stdout
+
+
+def test_a_home_that_is_not_there_is_not_made(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(home / "gone"))
+    monkeypatch.setattr(trust_stores, "_has_chromium", lambda: True)
+    assert "no profile" in run("install", "--no-system").stdout
+    assert not (home / "gone").exists()
 
 
 def test_without_certutil_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,8 +73,8 @@ VERBOSE = """\
 * connected to 127.0.0.1:PORT
 > GET /a?token=[redacted] HTTP/1.1
 > Host: localhost:PORT
-> Authorization: [redacted]
 > User-Agent: me
+> Authorization: [redacted]
 > Accept: */*
 >
 < HTTP/1.1 103 Early Hints
@@ -82,7 +82,7 @@ VERBOSE = """\
 <
 < HTTP/1.1 200 OK
 < Set-Cookie: [redacted]
-< x-odd: \\x1b[31m
+< x-odd: Â\\x9b31m
 < Content-Length: 6
 <
 """
@@ -97,8 +97,7 @@ def test_both_messages_are_shown_as_they_go_over_the_wire() -> None:
         done = get("-v", "-u", "me:secret", "-H", "User-Agent: me", url(running, "/a?token=secret"))
         shown = done.stderr.replace(str(running.port), "PORT")
         assert done.stdout == "hello\n"
-        expected = VERBOSE.replace("x-odd: \\x1b[31m", "x-odd: Â\\x9b31m")
-        assert shown == expected
+        assert shown == VERBOSE
         assert "secret" not in done.stderr
         open_ = get("-v", "--show-credentials", "-u", "me:secret", url(running))
         assert "> Authorization: Basic bWU6c2VjcmV0\n" in open_.stderr
@@ -308,30 +307,30 @@ def test_exit_codes_tell_the_kinds_of_failure_apart(tmp_path: Path) -> None:
         server(says(b"garbage\r\n\r\n")) as garbage,
         server(says(gzip)) as coded,
         server(says(around)) as circle,
+        server(says(b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone")) as missing,
     ):
-        with server(says(b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone")) as missing:
-            cases = [
-                ((url(missing),), 0, ""),
-                (("-f", url(missing)), 22, "answers 404 Not Found"),
-                (("http://localhost:1/",), 6, "refuses port 1"),
-                (("--timeout", "0.05", url(slow)), 7, "Allow more time"),
-                ((url(garbage),), 9, "speaks HTTP"),
-                (("--compressed", url(coded)), 12, "cannot be decoded"),
-                (("-L", "--max-redirects", "3", url(circle)), 10, "redirects"),
-                (("-x", f"localhost:{missing.port}", "https://localhost/"), 11, "proxy"),
-                (("-o", str(tmp_path / "no" / "f"), url(missing)), 1, "cannot be written"),
-                (("ftp://localhost/",), 2, "http://"),
-                (("-d", "@/no/such/file", url(missing)), 2, "Check the path"),
-                (("-d", "a", "-F", "a=b", url(missing)), 2, "one of them"),
-                (("-C", url(missing)), 2, "-o or -O"),
-                (("--private", "--cookies", "x", url(missing)), 2, "--private"),
-                (("-H", "nonsense", url(missing)), 2, "Name: value"),
-                (("-H", "a: b\r\nc: d", url(missing)), 2, "control character"),
-                (("-T", "x", "-I", url(missing)), 2, "x cannot be sent"),
-            ]
-            for args, code, words in cases:
-                done = get(*args)
-                assert (done.exit_code, words in done.stderr) == (code, True), (args, done.exit_code, done.stderr)
+        cases = [
+            ((url(missing),), 0, ""),
+            (("-f", url(missing)), 22, "answers 404 Not Found"),
+            (("http://localhost:1/",), 6, "refuses port 1"),
+            (("--timeout", "0.05", url(slow)), 7, "Allow more time"),
+            ((url(garbage),), 9, "speaks HTTP"),
+            (("--compressed", url(coded)), 12, "cannot be decoded"),
+            (("-L", "--max-redirects", "3", url(circle)), 10, "redirects"),
+            (("-x", f"localhost:{missing.port}", "https://localhost/"), 11, "proxy"),
+            (("-o", str(tmp_path / "no" / "f"), url(missing)), 1, "cannot be written"),
+            (("ftp://localhost/",), 2, "http://"),
+            (("-d", "@/no/such/file", url(missing)), 2, "Check the path"),
+            (("-d", "a", "-F", "a=b", url(missing)), 2, "one of them"),
+            (("-C", url(missing)), 2, "-o or -O"),
+            (("--private", "--cookies", "x", url(missing)), 2, "--private"),
+            (("-H", "nonsense", url(missing)), 2, "Name: value"),
+            (("-H", "a: b\r\nc: d", url(missing)), 2, "control character"),
+            (("-T", "x", "-I", url(missing)), 2, "x cannot be sent"),
+        ]
+        for args, code, words in cases:
+            done = get(*args)
+            assert (done.exit_code, words in done.stderr) == (code, True), (args, done.exit_code, done.stderr)
 
 
 def test_insecure_is_said_aloud() -> None:
@@ -379,9 +378,9 @@ def test_progress_tells_how_much_how_fast_and_how_long() -> None:
     progress.add(1)
     assert terminal.getvalue().count("\r") == 1
     progress.begin(0, None)
-    now[0] = 4.1
+    now[0] = 4.2
     progress.add(100)
-    assert terminal.getvalue().rpartition("\r")[2].rstrip() == "100 B  50 B/s  0:02"
+    assert terminal.getvalue().rpartition("\r")[2].rstrip() == "100 B  48 B/s  0:02"
 
 
 def test_quantities_and_durations() -> None:

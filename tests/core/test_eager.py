@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from netlodge.core.eager import start_eagerly
+from netlodge.core.eager import continued, start_eagerly
 
 
 def no_task(coroutine: object) -> None:
@@ -97,6 +97,35 @@ def test_cancelling_reaches_the_coroutine_and_its_cleanup() -> None:
     asyncio.run(scenario())
 
 
+def test_cancelling_before_the_first_step_reaches_the_coroutine_as_well() -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        ends: list[str] = []
+
+        async def within() -> None:
+            try:
+                await loop.create_future()
+            except asyncio.CancelledError:
+                ends.append("within")
+                raise
+
+        async def work() -> None:
+            coroutine = within()
+            try:
+                await continued(coroutine, coroutine.send(None))
+            finally:
+                ends.append("around")
+
+        task = start_eagerly(work(), loop.create_task)
+        assert task is not None
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert ends == ["within", "around"]
+
+    asyncio.run(scenario())
+
+
 def test_a_task_that_is_never_awaited_closes_its_coroutine() -> None:
     cleaned: list[str] = []
 
@@ -109,11 +138,11 @@ def test_a_task_that_is_never_awaited_closes_its_coroutine() -> None:
             finally:
                 cleaned.append("cleaned")
 
-        continued: list[object] = []
-        start_eagerly(work(), continued.append)
-        generator = continued.pop()
-        generator.send(None)  # type: ignore[attr-defined]
-        generator.close()  # type: ignore[attr-defined]
+        rests: list[object] = []
+        start_eagerly(work(), rests.append)
+        rest = rests.pop()
+        rest.send(None)  # type: ignore[attr-defined]
+        rest.close()  # type: ignore[attr-defined]
 
     asyncio.run(scenario())
     assert cleaned == ["cleaned"]

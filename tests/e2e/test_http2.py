@@ -302,22 +302,59 @@ def test_httpx_asks_in_parallel_and_uploads(lodge: Lodge) -> None:
 # --- A browser --------------------------------------------------------------------------------------------------------------------
 
 
-def test_a_browser_loads_200_pictures_over_one_connection(tmp_path: Path) -> None:
-    numbers = range(200)
-    page = "".join(f'<img id="p{number}" src="/pictures/{number}.png">' for number in numbers)
+PICTURES = range(200)
+ECHO = """
+async def app(scope, receive, send):
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            await send({"type": "websocket.send", "text": message["text"] + " by HTTP/" + scope["http_version"]})
+"""
+SCRIPT = b"""
+const said = document.getElementById("said"), socket = new WebSocket("wss://" + location.host + "/echo");
+socket.onopen = () => socket.send("hello");
+socket.onmessage = event => { said.textContent = "heard " + event.data; socket.close(1000); };
+socket.onclose = event => { said.textContent += ", closed with " + event.code; };
+"""
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Lodge]:
     picture = (Path(__file__).parent / "picture.png").read_bytes()
-    site = {"index.html": page.encode(), **{f"pictures/{number}.png": picture for number in numbers}}
-    with Lodge(site) as lodge:
-        # That it trusts the lodge's authority once that is installed is shown in test_https.py.
-        with Browser(tmp_path / "profile", options=["--ignore-certificate-errors"]) as browser:
-            browser.open(f"https://127.0.0.1:{lodge.port('web_tls')}/")
-            assert {browser.size(f"#p{number}") for number in (0, 99, 199)} == {(24, 24)}
-        until(lambda: logged(lodge, '.png HTTP/2.0" 200') == 200, "all of them in the log")
-        assert logged(lodge, "HTTP/1.1") == 0
-        archive = json.loads(run_netlodge("har", cwd=lodge.folder).stdout)
-        pictures = [each for each in archive["log"]["entries"] if each["request"]["url"].endswith(".png")]
-        assert len(pictures) == 200
-        assert len({each["connection"] for each in pictures}) == 1
+    page = "".join(f'<img id="p{number}" src="/pictures/{number}.png">' for number in PICTURES)
+    files = {"index.html": page.encode(), **{f"pictures/{number}.png": picture for number in PICTURES}}
+    files |= {"echo.html": b'<p id="said"></p><script src="/echo.js"></script>', "echo.js": SCRIPT}
+    routes = '{ path = "/", files = "site" }, { path = "/echo", app = "echo:app" }'
+    lodge = Lodge(files, f"[[web.site]]\nroutes = [{routes}]\n")
+    (lodge.folder / "echo.py").write_text(ECHO)
+    with lodge:
+        yield lodge
+
+
+@pytest.fixture(scope="module")
+def browser(site: Lodge, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    # That it trusts the lodge's authority once that is installed is shown in test_https.py.
+    options = ["--ignore-certificate-errors"]
+    with Browser(tmp_path_factory.mktemp("profile"), scripts=True, options=options) as browser:
+        yield browser
+
+
+def test_a_browser_loads_200_pictures_over_one_connection(site: Lodge, browser: Browser) -> None:
+    browser.open(f"https://127.0.0.1:{site.port('web_tls')}/")
+    assert {browser.size(f"#p{number}") for number in (0, 99, 199)} == {(24, 24)}
+    until(lambda: logged(site, '.png HTTP/2.0" 200') == len(PICTURES), "all of them in the log")
+    archive = json.loads(run_netlodge("har", cwd=site.folder).stdout)
+    pictures = [each for each in archive["log"]["entries"] if each["request"]["url"].endswith(".png")]
+    assert len(pictures) == len(PICTURES)
+    assert len({each["connection"] for each in pictures}) == 1
+
+
+def test_rfc_8441_a_browser_speaks_websocket_on_a_stream(site: Lodge, browser: Browser) -> None:
+    browser.open(f"https://127.0.0.1:{site.port('web_tls')}/echo.html")
+    until(lambda: browser.text == "heard hello by HTTP/2, closed with 1000", "an echo")
+    until(lambda: logged(site, '"CONNECT /echo HTTP/2.0" 200'), "a line in the log")
+    assert logged(site, "HTTP/1.1") == 0
 
 
 # --- What is seen of it ---------------------------------------------------------------------------------------------------------

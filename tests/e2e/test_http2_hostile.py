@@ -255,7 +255,12 @@ def test_who_does_not_read_is_cut_off(lodge: Lodge, bystander: Callable[[], None
     with RawHttp2(lodge.port(), settings=windows) as attacker:
         attacker.send(window_update_frame(0, (1 << 31) - 1 - 65535))
         attacker.send(b"".join(request_frame(number, "/big.bin") for number in range(1, 101, 2)))
-        until(lambda: bystander() or lodge.metric("netlodge_connections_open", door="web") == 1, "the end of it")
+
+        def is_alone() -> bool:
+            bystander()
+            return lodge.metric("netlodge_connections_open", door="web") == 1
+
+        until(is_alone, "the end of the one who does not read")
 
 
 @pytest.mark.parametrize("octets", [PREFACE, PREFACE + settings_frame([])], ids=["the preface", "settings"])

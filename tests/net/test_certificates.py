@@ -14,7 +14,7 @@ from netlodge.core.certificate_files import PairError, PairFiles
 from netlodge.core.certificates import Credential
 from netlodge.core.clock import FakeClock
 from netlodge.core.contracts import Peer
-from netlodge.net.certificates import Certificates, Stock, without_names
+from netlodge.net.certificates import CLOCK_SLACK, Certificates, Stock, without_names
 from netlodge.net.own_certificates import OwnCertificates
 from netlodge.net.tls_service import TlsObject
 from tests.net.certificate import self_signed
@@ -183,6 +183,18 @@ def test_a_certificate_is_asked_for_anew_when_it_is_to_be_renewed(tmp_path: Path
         place.shake_hands("one.example")
 
 
+def test_a_certificate_is_asked_for_anew_when_the_clock_was_set_back(tmp_path: Path) -> None:
+    """What was signed in what turned out to be the future does not hold yet."""
+    place = Place(tmp_path)
+    before = place.put("one.example")
+    assert place.shown("one.example") == before
+    after = place.put("one.example")
+    place.clock.advance(-60)
+    assert place.shown("one.example") == before
+    place.clock.advance(-CLOCK_SLACK)
+    assert place.shown("one.example") == after
+
+
 def test_the_least_used_are_let_go(tmp_path: Path) -> None:
     place = Place(tmp_path, capacity=2)
     for name in ("a.example", "b.example", "c.example"):
@@ -237,6 +249,30 @@ def test_the_protocol_is_the_best_of_ours_that_is_offered(
     place.put("one.example")
     client, server = place.shake_hands("one.example", protocols=offered)
     assert client.selected_alpn_protocol() == server.selected_alpn_protocol() == chosen
+
+
+def test_a_worker_may_offer_less_than_the_stock_has(tmp_path: Path) -> None:
+    """`web.http2` may change with a reload; the stock is made once. A certificate that is taken up later offers the same."""
+    pem = self_signed(tmp_path, "own.example")
+    place = Place(tmp_path, both(pem))
+    place.put("one.example")
+
+    def chosen() -> set[str | None]:
+        names = ("own.example", "one.example")
+        return {place.shake_hands(name, protocols=("h2", "http/1.1"))[0].selected_alpn_protocol() for name in names}
+
+    assert chosen() == {"h2"}
+    place.certificates = Certificates(
+        place.stock, [place.shelf], minimum="1.2", capacity=2, clock=place.clock, protocols=["http/1.1"]
+    )
+    assert chosen() == {"http/1.1"}
+    os.replace(self_signed(tmp_path, "newer", "DNS:own.example"), pem)
+    place.certificates.review()
+    place.certificates.review()
+    assert place.shown("own.example") == der(pem)
+    assert chosen() == {"http/1.1"}
+    place.certificates = Certificates(place.stock, [place.shelf], minimum="1.2", capacity=2, clock=place.clock)
+    assert chosen() == {"h2"}
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])

@@ -255,6 +255,14 @@ def test_no_more_files_are_kept_than_may_be(folder: Path) -> None:
     assert names == ["3.example.pem", "4.example.pem", "last.example.pem"]
 
 
+def test_a_file_that_another_worker_takes_away_meanwhile_is_no_failure(folder: Path) -> None:
+    source = authority(folder, capacity=1)
+    assert source.find("a.example", NOW) is not None
+    (folder / "leaves" / "gone.example.pem").symlink_to("nowhere")
+    assert source.find("b.example", NOW) is not None
+    assert not (folder / "leaves" / "a.example.pem").exists()
+
+
 def test_a_disk_that_refuses_is_told(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     source = authority(folder)
     (folder / "leaves").write_text("in the way")

@@ -69,7 +69,11 @@ def prepare_tls(loaded: Loaded, stocks: Mapping[str, Stock]) -> dict[str, Stock]
     except OSError as error:
         raise NetlodgeError(f"data: the local authority cannot be made in {folder}: {error.strerror}.") from error
     root = read_root(folder)
-    if root.ends < now + WARNED_DAYS * DAY:
+    if now < root.begins:
+        logger.warning(
+            "The time of the local authority (%s) has not come yet. Was the clock wrong, or is it now?", root.name
+        )
+    elif root.ends < now + WARNED_DAYS * DAY:
         logger.warning(
             "The time of the local authority (%s) %s; remove %s, start again, and run `netlodge ca install`.",
             root.name, "is over" if root.ends <= now else "is over soon", folder,

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -108,11 +109,10 @@ def change_system(root: Root, *, is_removal: bool, anchors: Sequence[_Anchors] =
 
 
 def nss_stores(home: Path) -> list[Path]:
-    """The stores of Chromium, Firefox and Thunderbird below a home folder."""
-    found = [home / place for place in _CHROMIUM if (home / place / "cert9.db").is_file()]
-    for place in _PROFILES:
-        found += sorted(path.parent for path in (home / place).glob("*/cert9.db"))
-    return found
+    """The stores of Chromium, Firefox and Thunderbird below a home folder, as far as it may be looked into."""
+    # Unlike those of `Path`, these take what may not be looked at for what is not there.
+    places = [*_CHROMIUM, *(profile for place in _PROFILES for profile in sorted(glob(f"{place}/*", root_dir=home)))]
+    return [home / place for place in places if os.path.isfile(home / place / "cert9.db")]
 
 
 def change_browsers(root: Root, home: Path, *, is_removal: bool) -> Iterator[Outcome]:
@@ -124,7 +124,8 @@ def change_browsers(root: Root, home: Path, *, is_removal: bool) -> Iterator[Out
         if stores or _has_chromium():
             yield Outcome("browsers", False, f"need certutil ({CERTUTIL_PACKAGE}); install it and run this again")
         return
-    if not is_removal and _has_chromium() and not any((home / place).is_dir() for place in _CHROMIUM):
+    has_store = any(os.path.isdir(home / place) for place in _CHROMIUM)
+    if not is_removal and not has_store and _has_chromium() and os.path.isdir(home):
         stores.insert(0, home / _CHROMIUM[0])
     if not stores:
         yield Outcome("browsers", True, f"no profile of Firefox, Thunderbird or Chromium in {home}")
@@ -141,7 +142,10 @@ def _change_store(certutil: str, store: Path, root: Root, *, is_removal: bool) -
     else:
         complaint = "" if (store / "cert9.db").is_file() else _make_store(certutil, store)
         # Trusted for servers, and for nothing else (`C,,`).
-        complaint = complaint or _run([certutil, "-A", *database, "-t", "C,,", "-i", str(root.path)])
+        command = [certutil, "-A", *database, "-t", "C,,", "-i", str(root.path)]
+        complaint = complaint or _run(command)
+        if "SEC_ERROR_BAD_PASSWORD" in complaint:
+            return Outcome(str(store), False, f"it has a password; run and type: {shlex.join(command)}")
         text = "trusted; a browser that is open must be started again"
     return Outcome(str(store), not complaint, f"certutil failed: {complaint}" if complaint else text)
 

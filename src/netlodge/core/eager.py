@@ -5,7 +5,6 @@ Most handlers have their answer at hand. A task for each would cost more than th
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, TypeVar
 
@@ -28,22 +27,42 @@ def start_eagerly(
     return create_task(continued(coroutine, waiting_for))
 
 
-@types.coroutine
-def continued(coroutine: Coroutine[Any, Any, T], waiting_for: Any) -> Generator[Any, Any, T]:
-    """`yield from coroutine`, for a coroutine that was started already (`coroutine.send(None)`) and waits for `waiting_for`."""
-    while True:
-        try:
-            value = yield waiting_for
-        except GeneratorExit:
-            coroutine.close()
-            raise
-        except BaseException as error:
-            try:
-                waiting_for = coroutine.throw(error)
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
-        else:
-            try:
-                waiting_for = coroutine.send(value)
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
+def continued(coroutine: Coroutine[Any, Any, T], waiting_for: Any) -> Coroutine[Any, Any, T]:
+    """What is left of a coroutine that was started already (`coroutine.send(None)`) and waits for `waiting_for`."""
+    return _Rest(coroutine, waiting_for)
+
+
+class _Rest(Coroutine[Any, Any, T]):
+    """The rest of a coroutine.
+
+    Not a generator: what is thrown into a generator that has not begun, as when a task is cancelled before its first step, would never reach
+    the coroutine.
+    """
+
+    __slots__ = ("_coroutine", "_has_begun", "_waiting_for")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T], waiting_for: Any) -> None:
+        self._coroutine = coroutine
+        self._waiting_for = waiting_for
+        self._has_begun = False
+
+    def send(self, value: Any) -> Any:
+        if self._has_begun:
+            return self._coroutine.send(value)
+        self._has_begun = True
+        waiting_for, self._waiting_for = self._waiting_for, None
+        return waiting_for
+
+    def throw(self, *error: Any) -> Any:
+        self._has_begun = True
+        self._waiting_for = None
+        return self._coroutine.throw(*error)
+
+    def close(self) -> None:
+        self._coroutine.close()
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self  # type: ignore[return-value]  # it has all of one that `await` uses
+
+    def __next__(self) -> Any:
+        return self.send(None)

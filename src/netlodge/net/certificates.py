@@ -15,7 +15,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from netlodge.core.certificate_files import PairError, PairFiles
 from netlodge.core.certificates import LOCALHOST, CertificateSource, host_name, is_address
@@ -25,6 +25,8 @@ from netlodge.net.tls_service import TlsObject
 
 logger = logging.getLogger("netlodge.tls")
 
+CLOCK_SLACK: Final = 3600.0
+"""Seconds by which a clock may be set back without more ado. The local authority dates its certificates back by more."""
 VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
@@ -44,6 +46,15 @@ class Stock:
     def taking(self, wanted: Iterable[PairFiles]) -> Stock:
         """The same with these certificates of one's own. Raises `PairError`."""
         return replace(self, own=self.own.taking(wanted))
+
+
+class _Kept(NamedTuple):
+    """What a source gave, and between which times it is not asked again, in seconds since the epoch."""
+
+    context: ServerContext
+    since: float
+    """Before then the clock has been set back, and the certificate may not hold yet."""
+    until: float
 
 
 class Certificates:
@@ -67,8 +78,8 @@ class Certificates:
         self._sources = sources
         self._capacity = capacity
         self._clock = clock
-        self._kept: OrderedDict[str, tuple[ServerContext, float]] = OrderedDict()
-        """By name: the context, and when to ask for a newer certificate. The least used are first."""
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        """By name. The least used are first."""
         initial = stock.initial
         initial.minimum_version = VERSIONS[minimum]
         initial.sslobject_class = TlsObject
@@ -105,9 +116,9 @@ class Certificates:
         kept = self._kept
         found = kept.get(name)
         now = self._clock.wall
-        if found is not None and now < found[1]:
+        if found is not None and found.since <= now < found.until:
             kept.move_to_end(name)
-            return found[0]
+            return found.context
         for source in self._sources:
             credential = source.find(name, now)
             if credential is None:
@@ -117,7 +128,7 @@ class Certificates:
             except PairError as error:
                 logger.warning("%s", error)
                 continue
-            kept[name] = (context, credential.renew_at)
+            kept[name] = _Kept(context, now - CLOCK_SLACK, credential.renew_at)
             kept.move_to_end(name)
             while len(kept) > self._capacity:
                 kept.popitem(last=False)

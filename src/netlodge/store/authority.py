@@ -14,6 +14,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -70,6 +71,11 @@ class Root:
         """Its common name."""
         (attribute,) = self.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         return str(attribute.value)
+
+    @property
+    def begins(self) -> float:
+        """Seconds since the epoch."""
+        return self.certificate.not_valid_before_utc.timestamp()
 
     @property
     def ends(self) -> float:
@@ -237,8 +243,13 @@ class Authority:
 
     def _bound(self, newest: str) -> None:
         """Keep no more than `capacity` files, the newest among them; the oldest go."""
+        others: list[tuple[float, str]] = []
         with os.scandir(self._folder) as entries:
-            others = sorted((entry.stat().st_mtime, entry.path) for entry in entries if entry.name != newest)
+            for entry in entries:
+                if entry.name != newest:
+                    with suppress(FileNotFoundError):  # another worker bounds them at the same time
+                        others.append((entry.stat().st_mtime, entry.path))
+        others.sort()
         for _, path in others[: max(0, len(others) + 1 - self._capacity)]:
             Path(path).unlink(missing_ok=True)
 

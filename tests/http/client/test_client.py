@@ -189,7 +189,7 @@ CODECS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "x-gzip": lambda data: gzip.compress(data[:10]) + gzip.compress(data[10:]) + b"\0" * 100,
     "deflate": zlib.compress,
-    "br": brotli.compress,
+    "br": lambda data: brotli.compress(data, quality=5),
     "zstd": lambda data: zstd.compress(data[:10]) + zstd.compress(data[10:]),
     "identity": lambda data: data,
     "gzip, br": lambda data: brotli.compress(gzip.compress(data)),

@@ -19,7 +19,7 @@ from netlodge.http.handlers.native import FormLimits
 from netlodge.http.handlers.spool import Spool
 from netlodge.http.handlers.turns import Turns
 from netlodge.http.message import BodyError, HttpError, Request
-from netlodge.http.rules.forms import URLENCODED
+from netlodge.http.rules.forms import SLICE, URLENCODED
 from tests.http.handlers.asking import request_of
 from tests.http.handlers.form_requests import LIMITS, MULTIPART, PiecesBody, multipart, post, urlencoded
 from tests.http.wire.multipart_writer import Field, written
@@ -269,6 +269,12 @@ def test_only_so_many_large_forms_are_read_at_once(kind: str) -> None:
         assert (await read_form(LARGE_FORMS[kind](), limits)).get("a") == "1"
 
     asyncio.run(script())
+
+
+def test_a_long_text_of_a_form_with_files_is_read_whole() -> None:
+    text = "é" * SLICE
+    limits = replace(LIMITS, field_size=1 << 20, size=1 << 20)
+    assert read(multipart("/", [Field("a", text.encode())], step=10_000), limits).get("a") == text
 
 
 def test_others_have_their_turn_while_a_form_of_many_fields_is_read() -> None:

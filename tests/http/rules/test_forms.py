@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from netlodge.http.message import HttpError
-from netlodge.http.rules.forms import base_name, parse_query, parse_urlencoded, serialize_urlencoded
+from netlodge.http.rules.forms import SLICE, base_name, parse_query, parse_urlencoded, serialize_urlencoded
 
 # --- parsing -----------------------------------------------------------------------------------------------------------
 
@@ -60,6 +60,14 @@ def test_too_many_fields_are_refused() -> None:
 @given(st.text("a&=+%2bF;", max_size=30))
 def test_reading_agrees_with_the_standard_library(text: str) -> None:
     assert parse_query(text) == parse_qsl(text, keep_blank_values=True)
+
+
+@pytest.mark.parametrize("shift", range(7))
+@pytest.mark.parametrize("piece", [b"%41", b"%c3%a9", b"%", b"%4", b"%zz", b"\xff", "é".encode(), b"a"])
+def test_a_long_value_is_read_like_a_short_one(piece: bytes, shift: int) -> None:
+    """Wherever it is cut into slices."""
+    value = b"x" * shift + piece * (2 * SLICE // len(piece) + 9)
+    assert parse_urlencoded(b"a=" + value) == [("a", unquote_to_bytes(value).decode("utf-8", "replace"))]
 
 
 @given(st.binary(max_size=60))

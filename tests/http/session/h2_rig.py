@@ -54,12 +54,13 @@ class Frame(NamedTuple):
 
 def frames_of(octets: bytes) -> list[Frame]:
     found = []
-    while octets:
-        length = int.from_bytes(octets[:3], "big")
-        end = frames.HEADER + length
-        assert len(octets) >= end, "a frame was written in part"
-        found.append(Frame(octets[3], octets[4], int.from_bytes(octets[5:9], "big"), octets[9:end]))
-        octets = octets[end:]
+    start = 0
+    while start < len(octets):
+        end = start + frames.HEADER + int.from_bytes(octets[start : start + 3], "big")
+        assert end <= len(octets), "a frame was written in part"
+        stream_id = int.from_bytes(octets[start + 5 : start + 9], "big")
+        found.append(Frame(octets[start + 3], octets[start + 4], stream_id, octets[start + frames.HEADER : end]))
+        start = end
     return found
 
 

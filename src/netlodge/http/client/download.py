@@ -39,6 +39,7 @@ class Version(msgspec.Struct, frozen=True):
     """Which representation a part is of."""
 
     uri: str
+    """That was asked for, before any redirect."""
     validator: str
     """A strong entity tag, or a date that is as good as one: what If-Range takes."""
 
@@ -102,7 +103,10 @@ class Download:
         match = _UNSATISFIED.fullmatch(_content_range(response)) if response.status == 416 else None
         if match is None or not offset or int(match[1]) != offset:
             return False
-        self._settle()
+        try:
+            self._settle()
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
         return True
 
     async def take(self, response: ClientResponse, *, offset: int = 0, validator: str = "", now: int) -> int:
@@ -147,7 +151,8 @@ class Download:
     def _remember(self, response: ClientResponse, now: int) -> None:
         validator = strong_validator(response.fields, now=now)
         if self.keeps_state and validator and "content-encoding" not in response.fields:
-            self.state.write_bytes(msgspec.json.encode(Version(str(response.request.uri), validator)))
+            first = response.history[0] if response.history else response
+            self.state.write_bytes(msgspec.json.encode(Version(str(first.request.uri), validator)))
 
     def _settle(self) -> None:
         """The part is the whole."""

@@ -65,6 +65,8 @@ def redirected(method: str, status: int, fields: Fields, *, is_same_origin: bool
         for name in _OF_CONTENT:
             kept.remove(name)
     if not is_same_origin:
+        if "if-range" in kept:
+            kept.remove("range")  # without its condition it could bring a part of something else
         for name in _OF_RESOURCE:
             kept.remove(name)
     return Redirected("GET" if becomes_get else method, not becomes_get, kept)

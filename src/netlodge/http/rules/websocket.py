@@ -78,13 +78,14 @@ class Handshake(NamedTuple):
 def is_websocket_handshake(request: Request) -> bool:
     """True if the request asks for a WebSocket. Whether it asks rightly says `read_handshake`.
 
-    An `Upgrade` in a request of another method, or of HTTP/1.0 (RFC 9110 §7.8), asks for nothing.
+    An `Upgrade` in a request of another method, or of HTTP/1.0 (RFC 9110 §7.8), asks for nothing. In HTTP/2 there is none: what says so is an
+    extended CONNECT (RFC 8441 §5), of which its session has made such a request.
     """
     fields = request.fields
     return (
         "upgrade" in fields
         and request.method == "GET"
-        and request.version == "1.1"
+        and request.version != "1.0"
         and "websocket" in fields.list_of("upgrade")
         and "upgrade" in fields.list_of("connection")
     )

@@ -19,6 +19,8 @@ from netlodge.http.wire.h2_events import Priority as Dependency
 NODES: Final = 256
 """Most streams whose place is kept, idle and closed ones included (§5.3.4): twice those that may be open. The oldest go first, and their
 children move up."""
+DEEPEST: Final = 64
+"""Most steps from the root to a stream: each is a look for whoever is next."""
 DEFAULT_WEIGHT: Final = 16
 """§5.3.5."""
 
@@ -63,7 +65,7 @@ class DependencyTree:
         node = self._place_of(stream_id)
         if not node.is_ready:
             node.is_ready = True
-            _begin(node)
+            _add_busy(node, 1)
             self._bound(node)
 
     def rest(self, stream_id: int) -> None:
@@ -71,7 +73,7 @@ class DependencyTree:
         node = self._nodes.get(stream_id)
         if node is not None and node.is_ready:
             node.is_ready = False
-            _end(node)
+            _remove_busy(node, 1)
 
     def next(self) -> int:
         """The stream whose turn it is. To be asked only when there is one."""
@@ -91,19 +93,23 @@ class DependencyTree:
             node = parent
 
     def depend(self, dependency: Dependency) -> None:
-        """Put a stream below another. An exclusive one takes over the other's children (§5.3.1)."""
+        """Put a stream below another. An exclusive one takes over the other's children (§5.3.1). Where that would make the tree too deep, the
+        stream stands below the root."""
         node = self._place_of(dependency.stream_id)
         parent = self._place_of(dependency.parent_id)
-        if _is_below(parent, node):
+        above = _depth(parent, node)
+        if above < 0:
             # "If a stream is made dependent on one of its own dependencies, the formerly dependent stream is first moved to be dependent on the
             # reprioritized stream's previous parent. The moved dependency retains its weight." (§5.3.3)
-            _move(parent, node.parent or self._root)
+            _move([parent], node.parent or self._root)
+            above = _depth(parent, node)
         node.weight = dependency.weight
-        _move(node, parent)
-        if dependency.is_exclusive:
-            for child in list(parent.children.values()):
-                if child is not node:
-                    _move(child, node)
+        others = [child for child in parent.children.values() if child is not node] if dependency.is_exclusive else []
+        below = max(_height([node]), 1 + _height(others))
+        if above + below > DEEPEST:
+            parent, others = self._root, []
+        _move([node], parent)
+        _move(others, node)
         self._bound(node, parent)
 
     def forget(self, stream_id: int) -> None:
@@ -126,48 +132,52 @@ class DependencyTree:
         return node
 
     def _bound(self, *kept: _Node) -> None:
-        excess = len(self._nodes) - NODES
-        if excess > 0:
-            for node in [node for node in self._nodes.values() if not node.is_ready and node not in kept][:excess]:
-                self._remove(node)
+        while len(self._nodes) > NODES:
+            self._remove(next(node for node in self._nodes.values() if not (node.is_ready or node in kept)))
 
     def _remove(self, node: _Node) -> None:
         """§5.3.4: what depended on it depends on its parent, by its share of the weight."""
         parent = node.parent or self._root
-        total = sum(child.weight for child in node.children.values())
-        for child in list(node.children.values()):
+        children = list(node.children.values())
+        total = sum(child.weight for child in children)
+        for child in children:
             child.weight = max(1, node.weight * child.weight // total)
-            _move(child, parent)
+        _move(children, parent)
         del parent.children[node.stream_id]
         del self._nodes[node.stream_id]
 
 
-def _begin(node: _Node) -> None:
-    """One more may send at `node`, or below it."""
+def _add_busy(node: _Node, count: int) -> None:
+    """So many more may send at `node`, or below it."""
     while True:
-        node.busy += 1
+        was_busy = node.busy > 0
+        node.busy += count
         parent = node.parent
-        if parent is None or node.busy > 1:
+        if parent is None or was_busy:
             return
         node.served = max(node.served, parent.clock)
         _enqueue(parent, node)
-        node = parent
+        node, count = parent, 1
 
 
-def _end(node: _Node) -> None:
-    """One less. Who is queued and has nothing to send is passed over when its turn comes."""
+def _remove_busy(node: _Node, count: int) -> None:
+    """So many less. Who is queued and has nothing to send is passed over when its turn comes."""
     while True:
-        node.busy -= 1
+        node.busy -= count
         if node.parent is None or node.busy:
             return
-        node = node.parent
+        node, count = node.parent, 1
 
 
 def _enqueue(parent: _Node, node: _Node) -> None:
     heappush(parent.queue, (node.served, node.stream_id))
     if len(parent.queue) > 2 * len(parent.children) + 8:  # mostly what was passed by
-        parent.queue = [(child.served, child.stream_id) for child in parent.children.values() if child.busy]
-        heapify(parent.queue)
+        _queue_anew(parent)
+
+
+def _queue_anew(parent: _Node) -> None:
+    parent.queue = [(child.served, child.stream_id) for child in parent.children.values() if child.busy]
+    heapify(parent.queue)
 
 
 def _first(parent: _Node) -> _Node:
@@ -182,25 +192,39 @@ def _first(parent: _Node) -> _Node:
         heappop(queue)
 
 
-def _is_below(node: _Node, above: _Node) -> bool:
-    """True if `above` is among the ancestors of `node`."""
-    ancestor = node.parent
-    while ancestor is not None and ancestor is not above:
-        ancestor = ancestor.parent
-    return ancestor is not None
+def _depth(node: _Node, without: _Node) -> int:
+    """How many steps `node` is below the root; -1 if `without` is one of them."""
+    depth = 0
+    while node.parent is not None:
+        if node is without:
+            return -1
+        node = node.parent
+        depth += 1
+    return depth
 
 
-def _move(node: _Node, parent: _Node) -> None:
-    """Put a node, with all below it, below another."""
-    old = node.parent
-    if old is None or old is parent:
+def _height(nodes: list[_Node]) -> int:
+    """How many steps there are from above these nodes to the deepest one below them."""
+    height = 0
+    while nodes:
+        height += 1
+        nodes = [child for node in nodes for child in node.children.values()]
+    return height
+
+
+def _move(nodes: list[_Node], parent: _Node) -> None:
+    """Put siblings, with all that is below them, below another."""
+    nodes = [node for node in nodes if node.parent is not parent]
+    if not nodes or (old := nodes[0].parent) is None:
         return
-    del old.children[node.stream_id]
-    if node.busy:
-        _end(old)
-    node.parent = parent
-    parent.children[node.stream_id] = node
-    node.served = parent.clock
-    if node.busy:
-        _begin(parent)
-        _enqueue(parent, node)
+    busy = 0
+    for node in nodes:
+        del old.children[node.stream_id]
+        node.parent = parent
+        parent.children[node.stream_id] = node
+        node.served = parent.clock
+        busy += node.busy > 0
+    if busy:
+        _remove_busy(old, busy)
+        _add_busy(parent, busy)
+        _queue_anew(parent)
