@@ -23,10 +23,18 @@ from typing import Any, Self
 
 from websockets.sync.client import ClientConnection, connect
 
-from tests.e2e.lodge import until
+from tests.e2e.lodge import NETLODGE, until
 from tests.e2e.test_browser import OPTIONS
 
 PATIENCE = 30.0
+
+
+def trust(data: Path) -> None:
+    """Have the browsers of this HOME, which a test has made its own, trust the lodge whose data is there."""
+    command = [NETLODGE, "ca", "install", "--no-system", "--data", str(data)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "trusted" in done.stdout
 
 
 class Browser:
@@ -47,6 +55,8 @@ class Browser:
         self._number = 0
         self._session = ""
         self._loads = 0
+        self.protocols: set[str] = set()
+        """By which what was loaded came: `http/1.1`, `h2`, ..."""
 
     # --- its life --------------------------------------------------------------------------------------------------------
 
@@ -67,6 +77,7 @@ class Browser:
             self._session = self._ask("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
             self._ask("Page.enable")
             self._ask("DOM.enable")
+            self._ask("Network.enable")
             if not self._scripts:
                 self._ask("Emulation.setScriptExecutionDisabled", value=True)
         except BaseException:
@@ -191,6 +202,8 @@ class Browser:
     def _receive(self) -> dict[str, Any]:
         message: dict[str, Any] = json.loads(self._connection.recv(PATIENCE))
         self._loads += message.get("method") == "Page.loadEventFired"
+        if message.get("method") == "Network.responseReceived":
+            self.protocols.add(message["params"]["response"]["protocol"])
         return message
 
 

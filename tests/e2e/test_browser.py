@@ -27,7 +27,7 @@ OPTIONS = (
     "--disable-sync",
     "--window-size=800,600",
     # Whatever else it would like to look up, it does not find.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 )
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.browser import trust
 from tests.e2e.http2_client import Http2Client
 from tests.e2e.http_client import request
-from tests.e2e.lodge import NETLODGE, PATIENCE, Lodge, until, worker_of
+from tests.e2e.lodge import PATIENCE, Lodge, until, worker_of
 from tests.e2e.test_browser import OPTIONS
 from tests.net.certificate import self_signed
 
@@ -422,8 +423,5 @@ def test_a_browser_trusts_the_lodge_once_its_authority_is_installed(
         return subprocess.run(command, capture_output=True, text=True, timeout=60.0, check=False).stdout
 
     assert "The lodge is open" not in page("stranger")
-    install = [NETLODGE, "ca", "install", "--no-system", "--data", str(lodge.data)]
-    done = subprocess.run(install, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "trusted" in done.stdout
+    trust(lodge.data)
     assert "The lodge is open" in page("friend")

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import signal
+import ssl
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.e2e.browser import Browser
+from tests.e2e.browser import Browser, trust
 from tests.e2e.lodge import Lodge, until, worker_of
 from tests.e2e.websocket_site import BARE, FASTAPI, PAGE, STARLETTE
 
@@ -343,6 +344,43 @@ def test_a_page_in_a_browser(lodge: Lodge, tmp_path: Path) -> None:
         text = until(lambda: told if "closed 4000" in (told := browser.text) else "", "a close")
     assert "closed 4000 true chat permessage-deflate; client_max_window_bits=12 grüße, 70000 octets, xxxxx" in text
     until(lambda: "page 4000 enough" in ends(lodge), "the application told")
+
+
+# --- over TLS -----------------------------------------------------------------------------------------------------------------
+
+
+def secure(lodge: Lodge, path: str) -> connect:
+    """As `to`, over TLS, of a client that trusts the lodge's authority."""
+    context = ssl.create_default_context(cafile=lodge.data / "ca" / "root.pem")
+    address = f"wss://localhost:{lodge.port('web_tls')}{path}"
+    return connect(address, proxy=None, max_size=None, ping_interval=None, ssl=context)
+
+
+def test_a_chat_over_tls(lodge: Lodge) -> None:
+    async def scenario() -> None:
+        path = "/fastapi/chat/attic?token=secret"
+        async with secure(lodge, path) as ada, to(lodge, path) as bob:
+            for speaker in (ada, bob, ada):
+                await speaker.send("hello")
+                assert [await ada.recv(), await bob.recv()] == ["attic: hello"] * 2
+            # More than the kernel takes at once, both ways.
+            long = "words " * 500_000
+            await ada.send(long)
+            assert [await ada.recv(), await bob.recv()] == [f"attic: {long}"] * 2
+            await bob.close()
+            assert await ada.recv() == "attic: somebody left"
+
+    talk(scenario)
+
+
+def test_a_page_in_a_browser_over_tls(lodge: Lodge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    trust(lodge.data)
+    with Browser(tmp_path / "profile", scripts=True) as browser:
+        browser.open(f"https://localhost:{lodge.port('web_tls')}/pages/page.html")
+        text = until(lambda: told if "closed" in (told := browser.text) else "", "a close")
+    assert "closed 4000 true chat" in text
+    assert "grüße, 70000 octets, xxxxx" in text
 
 
 # --- the life of a lodge ------------------------------------------------------------------------------------------------------

@@ -119,7 +119,7 @@ PAGE = """<!doctype html>
 <p id="told">nothing yet</p>
 <script>
   const seen = [];
-  const socket = new WebSocket(`ws://${location.host}/page`, ["chat"]);
+  const socket = new WebSocket(`${location.protocol.replace("http", "ws")}//${location.host}/page`, ["chat"]);
   socket.binaryType = "arraybuffer";
   socket.onopen = () => {
     socket.send("gr\u00fc\u00dfe");

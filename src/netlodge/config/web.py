@@ -254,8 +254,8 @@ class Web(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     push: Annotated[
         bool,
         doc(
-            "Push to HTTP/2 clients that let us what an answer says they will need: every route whose answers have a `Link` field with "
-            "`rel=preload` (set in its `fields`, or by its `app`). Browsers take no pushes any more.",
+            "Push to HTTP/2 clients, where they allow it, what an answer says they will need. It says so by a `Link` field with "
+            "`rel=preload`, which a route's `fields` set, or its `app`. Browsers take no pushes any more.",
             precedent="nginx `http2_push_preload` off; Apache `H2Push` on.",
         ),
     ] = False

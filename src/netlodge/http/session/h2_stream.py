@@ -454,5 +454,7 @@ class Http2Stream:
 
     def _log_defect(self, defect: Exception) -> None:
         session = self.session
+        if self.is_pushed and isinstance(defect, SendError):
+            return  # the client takes fewer pushes at once than when this was promised
         what = "%s: a defect while sending an answer to %s"
         logger.error(what, session.service.door, session.connection.peer, exc_info=defect)
