@@ -27,6 +27,10 @@ class MemoryConnection:
         self.is_aborted = False
         self.said_after_end = 0
         """Octets that were written after the end of our side: a real connection would break by them."""
+        self.writes = 0
+        """How often something was written."""
+        self.stalls_at: int | None = None
+        """So many octets the peer takes before it takes nothing more."""
         self._waiters: list[object] = []
 
     # --- the peer ---
@@ -68,6 +72,9 @@ class MemoryConnection:
             self.said_after_end += len(data)
         if not (self.is_closed or self.has_sent_eof or self.is_aborted):
             self.sent += data
+            self.writes += 1
+            if self.stalls_at is not None and len(self.sent) >= self.stalls_at:
+                self.stall()
 
     async def send_file(self, descriptor: int, offset: int, count: int) -> int:
         if not self.is_writable:

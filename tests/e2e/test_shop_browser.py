@@ -1,5 +1,5 @@
-"""A person at the shop, with a browser that runs no script: shops, closes the browser, returns, and is recognised; in the clear, and over
-HTTPS with the lodge's authority trusted."""
+"""A person at the shop, with a browser that runs no script: shops, closes the browser, returns, and is recognised. Over HTTPS it is in
+`test_shop_https.py`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.browser import Browser
-from tests.e2e.lodge import Lodge, run_netlodge
+from tests.e2e.lodge import Lodge
 from tests.e2e.test_browser import colours
 
 PICTURE = Path(__file__).resolve().parent / "picture.png"
@@ -74,23 +74,12 @@ def return_to_the_shop(browser: Browser, start: str) -> None:
     assert "2 × Pot of tea" in browser.text
 
 
-@pytest.mark.parametrize("door", ["web", "web_tls"])
-def test_a_person_shops_without_a_script_and_is_recognised_when_returning(
-    door: str, lodge: Lodge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    is_secure = door == "web_tls"
-    start = lodge.url("/", door)
-    if is_secure:
-        start = f"https{start.removeprefix('http')}"
-        # The store of trusted authorities is in the home of whoever browses.
-        monkeypatch.setenv("HOME", str(tmp_path))
-        trusting = run_netlodge("ca", "install", "--no-system", "--data", str(lodge.data), cwd=lodge.folder)
-        assert trusting.returncode == 0, trusting.stderr
+def test_a_person_shops_without_a_script_and_is_recognised_when_returning(lodge: Lodge, tmp_path: Path) -> None:
+    start = lodge.url("/")
     with Browser(tmp_path / "profile") as browser:
         shop(browser, start)
         review(browser, start, PICTURE)
         (cookie,) = browser.cookies()
-        assert (cookie["name"], cookie["secure"]) == (("__Host-session", True) if is_secure else ("session", False))
         assert cookie["httpOnly"]
         assert cookie["sameSite"] == "Lax"
     with Browser(tmp_path / "profile") as browser:

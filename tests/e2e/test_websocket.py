@@ -233,6 +233,8 @@ def test_the_application_hears_why_a_client_closes(lodge: Lodge, code: int, reas
 
     talk(scenario)
     until(lambda: f"c{code} {code} {reason}" in ends(lodge), "the application told")
+    label = str(code) if code < 3000 else f"{code // 1000}xxx"
+    assert until(lambda: lodge.metric("netlodge_websockets_ended_total", code=label), "its end counted") >= 1
 
 
 def test_the_client_hears_why_the_application_closes(lodge: Lodge) -> None:
@@ -378,7 +380,7 @@ def test_a_page_in_a_browser_over_tls(lodge: Lodge, tmp_path: Path, monkeypatch:
     trust(lodge.data)
     with Browser(tmp_path / "profile", scripts=True) as browser:
         browser.open(f"https://localhost:{lodge.port('web_tls')}/pages/page.html")
-        text = until(lambda: told if "closed" in (told := browser.text) else "", "a close")
+        text = until(lambda: told if "closed 4" in (told := browser.text) else "", "a close")
     assert "closed 4000 true chat" in text
     assert "grüße, 70000 octets, xxxxx" in text
 

@@ -459,6 +459,7 @@ CASES: list[Case] = [
     fatal("9218 §7.1", "on a stream", PROTOCOL, frame(frames.PRIORITY_UPDATE, 0, 1, b"\0\0\0\1u=1")),
     fatal("9218 §7.1", "for 0", PROTOCOL, priority_update(0)),
     fatal("9218 §7.1", "for a push that was not promised", PROTOCOL, priority_update(2)),
+    fine("9218 §7.1", "without a value", priority_update(1, "")),
     fatal("9218 §7.1", "too short", SIZE, frame(frames.PRIORITY_UPDATE, 0, 0, b"\0\0\0")),
     fatal("9218 §7.1", "for more streams than there may be", PROTOCOL, *(priority_update(n) for n in range(1, 259, 2))),
     fine("9218 §7.1", "for as many streams as there may be", *(priority_update(n) for n in range(1, 257, 2))),

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import ssl
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from netlodge.core.certificate_files import PairError, PairFiles
+from netlodge.core.certificate_files import Pair, PairError, PairFiles
 from netlodge.core.certificates import Credential
 from netlodge.core.clock import FakeClock
 from netlodge.core.contracts import Peer
 from netlodge.net.certificates import CLOCK_SLACK, Certificates, Stock, without_names
-from netlodge.net.own_certificates import OwnCertificates
+from netlodge.net.own_certificates import OwnCertificates, ServerContext, context_of
 from netlodge.net.tls_service import TlsObject
 from tests.net.certificate import self_signed
 
@@ -249,6 +250,25 @@ def test_the_protocol_is_the_best_of_ours_that_is_offered(
     place.put("one.example")
     client, server = place.shake_hands("one.example", protocols=offered)
     assert client.selected_alpn_protocol() == server.selected_alpn_protocol() == chosen
+
+
+def test_a_file_that_another_worker_replaces_meanwhile_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = Place(tmp_path)
+    certificate = place.put("one.example")
+    looks: list[PairFiles] = []
+
+    def torn(files: PairFiles, protocols: Sequence[str]) -> tuple[ServerContext, Pair]:
+        looks.append(files)
+        if len(looks) == 1:
+            raise PairError(files, "key", "is not the key of another's certificate")
+        return context_of(files, protocols)
+
+    monkeypatch.setattr("netlodge.net.certificates.context_of", torn)
+    assert place.shown("one.example") == certificate
+    assert len(looks) == 2
+    assert not caplog.records
 
 
 def test_a_worker_may_offer_less_than_the_stock_has(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from netlodge.observe.series import (
     LodgeSeries,
     ObserverSeries,
     RecallSeries,
+    WebSocketSeries,
     WorkerSeries,
 )
 from tests.observe.prometheus import parse
@@ -171,3 +172,17 @@ def test_what_recall_tables_hold_and_let_go_is_seen() -> None:
 def test_the_limits_that_refuse_connections_are_settings() -> None:
     settings = {f"limits.{field.name}" for field in msgspec.structs.fields(Limits)}
     assert settings.issuperset(ConnectionSeries.LIMITS)
+
+
+class TestWebSockets:
+    @pytest.mark.parametrize(
+        ("code", "label"),
+        [(1000, "1000"), (1006, "1006"), (1015, "other"), (3000, "3xxx"), (4999, "4xxx"), (9999, "other")],
+    )
+    def test_ends_are_counted_under_codes_from_a_fixed_set(self, code: int, label: str) -> None:
+        registry = Registry(slots=2)
+        series = WebSocketSeries(registry, {1000, 1006})
+        series.open.add(1)
+        series.ended(code).add()
+        assert registry.value("netlodge_websockets_open") == 1
+        assert registry.value("netlodge_websockets_ended_total", code=label) == 1

@@ -23,7 +23,7 @@ from netlodge.http.handlers.turns import Turns
 from netlodge.http.handlers.wsgi import Threads, Wsgi, WsgiApplication
 from netlodge.http.message import Handler, WebSocketChannel
 from netlodge.http.rules.websocket import DeflateTerms
-from netlodge.http.session.websocket import WebSocketLimits, WebSocketSession
+from netlodge.http.session.websocket import WebSocketCounters, WebSocketLimits, WebSocketSession
 from netlodge.store.database import Database
 
 logger = logging.getLogger("netlodge.applications")
@@ -53,6 +53,7 @@ class Applications:
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
         database: Database,
+        websockets: WebSocketCounters | None = None,
     ) -> None:
         """Modules are looked for in `folder` first, unless a route says where."""
         self._limits = settings.limits
@@ -61,6 +62,7 @@ class Applications:
         self._clock = clock
         self._loop = loop
         self._database = database
+        self._websockets = websockets
         self._threads: Threads | None = None
         self._form_turns = Turns(self._limits.forms, "large forms", setting="limits.forms")
         self._loaded: dict[tuple[str, str, Path], _Loaded] = {}
@@ -184,6 +186,7 @@ class Applications:
             ),
             clock=self._clock,
             loop=self._loop,
+            counters=self._websockets,
         )
 
 

@@ -130,7 +130,9 @@ class LodgeRooms:
             loop=loop,
             shared=shared,
             database=database,
-            applications=Applications(settings, folder=base, clock=clock, loop=loop, database=database),
+            applications=Applications(
+                settings, folder=base, clock=clock, loop=loop, database=database, websockets=series.websockets
+            ),
         )
         self._services: list[HttpService] = []
         self._secure: list[SecureDoor] = []

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from netlodge import __version__
 from netlodge.config.doors import LINE_SERVICES, Listen
 from netlodge.core.rates import RateTable
+from netlodge.http.wire.websocket_states import ABNORMAL, CLOSE_CODES, NO_STATUS
 from netlodge.net.certificates import Stock
 from netlodge.net.service import MAX_SLOTS
 from netlodge.net.tally import Tally
@@ -23,6 +24,7 @@ from netlodge.observe.series import (
     ObserverSeries,
     RecallSeries,
     TlsSeries,
+    WebSocketSeries,
     WorkerSeries,
 )
 
@@ -42,6 +44,7 @@ class Series:
         self.connections = {door: ConnectionSeries(registry, door) for door in (*HTTP_DOORS, *LINE_SERVICES)}
         self.datagrams = {door: DatagramSeries(registry, door) for door in LINE_SERVICES}
         self.tls = {door: TlsSeries(registry, door, versions=VERSIONS, failures=FAILURES) for door in TLS_DOORS}
+        self.websockets = WebSocketSeries(registry, CLOSE_CODES | {NO_STATUS, ABNORMAL})
         self.recall = {door: RecallSeries(registry, door) for door in HTTP_DOORS}
         self.observer = ObserverSeries(registry)
         self.access = AccessSeries(registry)

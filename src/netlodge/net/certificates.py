@@ -9,6 +9,7 @@ RFC 6066 §3 (server names), RFC 7301 §3.2 (ALPN).
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import ssl
 import sys
@@ -27,6 +28,8 @@ logger = logging.getLogger("netlodge.tls")
 
 CLOCK_SLACK: Final = 3600.0
 """Seconds by which a clock may be set back without more ado. The local authority dates its certificates back by more."""
+LOOKS: Final = 3
+"""How often a file is looked at that another worker may be writing."""
 VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
@@ -124,7 +127,7 @@ class Certificates:
             if credential is None:
                 continue
             try:
-                context, _ = context_of(credential.files, self._protocols)
+                context = self._load(credential.files)
             except PairError as error:
                 logger.warning("%s", error)
                 continue
@@ -135,6 +138,16 @@ class Certificates:
             return context
         kept.pop(name, None)
         return None
+
+    def _load(self, files: PairFiles) -> ServerContext:
+        """A context with this certificate. Raises `PairError`.
+
+        Two workers that are asked for one name at the same moment sign it both. If the other's file takes the place of ours between two
+        looks at it, the key fits nothing: a moment later it does."""
+        for _ in range(LOOKS - 1):
+            with contextlib.suppress(PairError):
+                return context_of(files, self._protocols)[0]
+        return context_of(files, self._protocols)[0]
 
 
 def without_names(hook: Callable[[sys.UnraisableHookArgs], object]) -> Callable[[sys.UnraisableHookArgs], object]:

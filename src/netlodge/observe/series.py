@@ -281,6 +281,27 @@ class TlsSeries:
         return self._failures.get(failure) or self._failures[OTHER]
 
 
+class WebSocketSeries:
+    """WebSockets, whatever bears them, for `http` to count. `codes` are the registered status codes of their ends."""
+
+    def __init__(self, registry: Registry, codes: Iterable[int]) -> None:
+        self.open = registry.gauge("netlodge_websockets_open", "WebSockets open now.")
+        self._ended = {
+            code: registry.counter(
+                "netlodge_websockets_ended_total",
+                "WebSockets that ended, by status code (RFC 6455 §7.4); 1005: a Close without one; 1006: no Close.",
+                is_sparse=True,
+                code=code,
+            )
+            for code in (*map(str, sorted(codes)), "3xxx", "4xxx", OTHER)
+        }
+
+    def ended(self, code: int) -> Counter:
+        """The counter for ends with this code."""
+        name = f"{code // 1000}xxx" if code >= 3000 else str(code)
+        return self._ended.get(name) or self._ended[OTHER]
+
+
 class DatagramSeries:
     """The datagrams of one door, for `net` to count."""
 

@@ -8,7 +8,7 @@ import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import uvloop
@@ -98,10 +98,14 @@ class Server:
         self.peers: list[Peer] = []
         self.port = 0
         self.defects: list[BaseException] = []
+        self.playing: set[asyncio.Task[None]] = set()
 
     async def _play(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = Peer(reader, writer)
         self.peers.append(peer)
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        self.playing.add(task)
+        task.add_done_callback(self.playing.discard)
         script = self._scripts[min(len(self.peers), len(self._scripts)) - 1]
         try:
             await script(peer)
@@ -128,6 +132,12 @@ async def serving(*scripts: Script, tls: ssl.SSLContext | None = None) -> AsyncI
         yield server
     finally:
         listening.close()
+        for _ in range(3):  # those that were accepted just now begin to play first
+            await asyncio.sleep(0)
+        playing = tuple(server.playing)
+        for task in playing:
+            task.cancel()
+        await asyncio.gather(*playing, return_exceptions=True)
         for peer in server.peers:
             peer.writer.transport.abort()
         await asyncio.sleep(0)

@@ -260,9 +260,9 @@ class Client(Bench):
         elif isinstance(event, h2.events.StreamReset):
             answer.reset = int(event.error_code or 0)
         elif isinstance(event, h2.events.PushedStreamReceived):
-            promised = self.answers.setdefault(event.pushed_stream_id, Answer())
+            promised = self.answers.setdefault(int(event.pushed_stream_id or 0), Answer())
             promised.request = _pairs(event.headers)
-            self.pushed[event.pushed_stream_id] = promised
+            self.pushed[int(event.pushed_stream_id or 0)] = promised
 
     def send(
         self,

@@ -103,9 +103,13 @@ class Rig:
         self.connection.deliver(data)
         return await self.hear()
 
-    async def hear(self) -> bytes:
+    async def settle(self) -> None:
+        """Let everything happen that needs no more."""
         for _ in range(200):
             await asyncio.sleep(0)
+
+    async def hear(self) -> bytes:
+        await self.settle()
         return self.connection.take()
 
     def sweep(self, seconds: float) -> None:

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from netlodge.http.message import BodyError, Fields, FileBody, HttpError, Remember, Request, Response
+from netlodge.http.message import Body, BodyError, Fields, FileBody, HttpError, Remember, Request, Response
 from netlodge.http.session.h2_turns import QUANTUM
 from netlodge.http.session.service import HttpLimits
 from netlodge.http.wire import h2_frames as frames
 from netlodge.http.wire.h2_credit import Http2Limits
 from netlodge.http.wire.h2_frames import ErrorCode
 from tests.http.session.h2_rig import Client, Raw, ask, data, head_block, open_descriptors
-from tests.http.session.rig import on_loop
+from tests.http.session.rig import Act, on_loop
 
 HELLO = Response(200, Fields([("content-type", "text/plain")]), b"hello\n")
 LARGE = bytes(range(256)) * 4096  # 1 MiB
@@ -56,7 +56,7 @@ class Pieces:
         self.given_back += 1
 
 
-def fixed(make: Callable[[], Response]) -> Callable[[Request], object]:
+def fixed(make: Callable[[], Response]) -> Act:
     """An answer that is made anew each time."""
 
     async def act(request: Request) -> Response:
@@ -131,12 +131,10 @@ async def test_the_account_that_access_control_verified_is_noted() -> None:
 async def test_what_is_answered_in_one_read_leaves_in_one_write() -> None:
     raw = Raw()
     raw.on("/", HELLO)
-    writes: list[bytes] = []
-    raw.connection.write = writes.append  # type: ignore[method-assign]
+    before = raw.connection.writes
     raw.connection.deliver(b"".join(ask(number) for number in range(1, 33, 2)))
-    assert len(writes) == 1
     await raw.settle()
-    assert len(writes) == 1
+    assert raw.connection.writes == before + 1
 
 
 @on_loop
@@ -150,11 +148,10 @@ async def test_what_several_handlers_answer_in_one_turn_of_the_loop_leaves_in_on
 
     raw.on("/", late)
     await raw.say(*(ask(number) for number in range(1, 33, 2)))
-    writes: list[bytes] = []
-    raw.connection.write = writes.append  # type: ignore[method-assign]
+    before = raw.connection.writes
     gate.set_result(None)
     await raw.settle()
-    assert len(writes) == 1
+    assert raw.connection.writes == before + 1
     assert len(raw.records) == 16
 
 
@@ -187,8 +184,9 @@ async def test_trailers_of_a_request_are_read_after_its_content() -> None:
 @on_loop
 async def test_trailers_of_an_answer_come_after_its_content() -> None:
     client = Client()
-    for path, body in (("/streamed", lambda: Pieces(b"a" * 20_000, b"b")), ("/empty", Pieces), ("/here", lambda: b"c")):
-        client.on(path, fixed(lambda body=body: Response(200, body=body(), trailers=lambda: Fields([("x-sum", "1")]))))
+    bodies: list[tuple[str, Body]] = [("/streamed", Pieces(b"a" * 20_000, b"b")), ("/empty", Pieces()), ("/here", b"c")]
+    for path, body in bodies:
+        client.on(path, Response(200, body=body, trailers=lambda: Fields([("x-sum", "1")])))
         answer = await client.ask(path)
         assert answer.trailers == [("x-sum", "1")]
         assert answer.has_ended
@@ -755,13 +753,11 @@ async def _switches(request: Request) -> Response:
         _switches,
     ],
 )
-def test_a_defect_of_a_handler_is_500_and_nobody_elses(
-    act: Callable[[Request], object], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_defect_of_a_handler_is_500_and_nobody_elses(act: Act, caplog: pytest.LogCaptureFixture) -> None:
     @on_loop
     async def scenario() -> None:
         client = Client()
-        client.on("/", act)  # type: ignore[arg-type]
+        client.on("/", act)
         client.on("/hello", HELLO)
         other = client.send("/hello")
         answer = await client.ask("/")
@@ -833,6 +829,27 @@ def test_a_stream_that_raises_is_never_taken_for_whole(error: Exception) -> None
         assert client.is_clean()
 
     scenario()
+
+
+@on_loop
+async def test_what_was_made_before_a_stream_raised_leaves_before_the_reset() -> None:
+    raw = Raw([(frames.Setting.INITIAL_WINDOW_SIZE, 5)])
+    pieces = Pieces(b"the beginning", RuntimeError("a defect"))
+    raw.on("/", Response(200, body=pieces))
+    answered = await raw.say(ask(1))
+    assert [frame.payload for frame in answered[1:]] == [b"the b"]
+    assert pieces.given_back == 1
+    answered = await raw.say(frames.window_update_frame(1, 100))
+    assert [(frame.kind, frame.ends) for frame in answered] == [(frames.DATA, False), (frames.RST_STREAM, False)]
+    assert answered[-1].code == ErrorCode.INTERNAL_ERROR
+    assert raw.outcomes == [("/", 200, "aborted", 13)]
+    assert raw.is_clean()
+    await raw.say(frames.settings_frame([(frames.Setting.INITIAL_WINDOW_SIZE, 0)]))
+    raw.on("/", Response(200, body=Pieces(b"the beginning", RuntimeError("a defect"))))
+    await raw.say(ask(3))
+    await raw.say(frames.reset_frame(3, ErrorCode.CANCEL))
+    assert raw.outcomes[0] == ("/", 200, "aborted", 0)
+    assert raw.is_clean()
 
 
 @pytest.mark.parametrize("pieces", [(b"abc",), (b"abc", b"defg"), ()])

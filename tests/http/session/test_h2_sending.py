@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,9 +32,9 @@ def content(answered: list[Frame], stream_id: int) -> bytes:
     return b"".join(f.payload for f in answered if f.kind == frames.DATA and f.stream_id == stream_id)
 
 
-def wide(**options: object) -> Raw:
+def wide(**options: Any) -> Raw:
     """A client that lets us send as much as we like."""
-    raw = Raw(WIDE, **options)  # type: ignore[arg-type]
+    raw = Raw(WIDE, **options)
     raw.connection.deliver(open_wide())
     raw.connection.take()
     return raw
@@ -268,22 +269,15 @@ async def test_a_connection_that_takes_nothing_is_written_to_no_more_than_a_batc
     raw = wide()
     raw.on("/", lambda request: answer_with(Endless()))
     raw.on("/file", lambda request: file_answer())
-    written: list[bytes] = []
-
-    def write(octets: bytes) -> None:
-        written.append(octets)
-        if sum(map(len, written)) >= 100_000:
-            raw.connection.stall()
-
-    raw.connection.write = write  # type: ignore[method-assign]
+    raw.connection.stalls_at = 100_000
     raw.connection.deliver(ask(1) + ask(3, "/file"))
     await raw.settle()
-    assert sum(map(len, written)) <= 100_000 + BATCH + QUANTUM
+    before = len(raw.connection.sent)
+    assert before <= 100_000 + BATCH + QUANTUM
     assert not raw.connection.is_paused, "it may still say something"
-    before = len(written)
     raw.connection.flow()
     await raw.settle()
-    assert len(written) > before
+    assert len(raw.connection.sent) > before
     raw.connection.vanish()
     await raw.settle()
 
@@ -356,17 +350,10 @@ async def test_who_takes_them_in_the_end_is_listened_to_again() -> None:
 async def test_streams_share_alike_when_nothing_is_said() -> None:
     raw = wide()
     raw.on("/", Response(200, body=LARGE))
-    written: list[bytes] = []
-
-    def write(octets: bytes) -> None:
-        written.append(octets)
-        if sum(map(len, written)) > 500_000:
-            raw.connection.stall()
-
-    raw.connection.write = write  # type: ignore[method-assign]
+    raw.connection.stalls_at = 500_000
     raw.connection.deliver(b"".join(ask(number) for number in range(1, 17, 2)))
     sent: Counter[int] = Counter()
-    for frame in frames_of(b"".join(written)):
+    for frame in frames_of(raw.connection.take()):
         if frame.kind == frames.DATA:
             sent[frame.stream_id] += len(frame.payload)
     assert len(sent) == 8

@@ -20,7 +20,7 @@ from netlodge.http.wire.events import Pause
 from netlodge.http.wire.h2_frames import ErrorCode, Setting
 from netlodge.http.wire.hpack import encode_stateless
 from netlodge.http.wire.states import Role
-from netlodge.http.wire.websocket import Close, Event, Text, WebSocketCodec
+from netlodge.http.wire.websocket import Close, Event, Fragment, Text, WebSocketCodec
 from tests.http.session.h2_rig import Frame, Raw, ask, data
 from tests.http.session.rig import on_loop
 
@@ -134,7 +134,7 @@ class Chat(Raw):
             if frame.kind == frames.DATA:
                 self.client.receive_data(frame.payload)
         events: list[Event] = []
-        while not isinstance(event := self.client.next_event(), Pause):
+        while not isinstance(event := self.client.next_event(), Pause | Fragment):
             events.append(event)
         return events
 

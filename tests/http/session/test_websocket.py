@@ -159,22 +159,11 @@ async def test_5_5_3_a_client_that_does_not_read_gets_the_latest_pongs_when_it_d
     assert rig.heard() == [Pong(b"%d" % number) for number in range(1000 - PONGS, 1000)]
 
 
-class CountingConnection(MemoryConnection):
-    """A connection that counts the writes."""
-
-    writes = 0
-
-    def write(self, data: bytes) -> None:
-        self.writes += 1
-        super().write(data)
-
-
 @on_loop
 async def test_5_5_3_pings_that_come_together_are_answered_in_one_write() -> None:
-    connection = CountingConnection()
-    rig = WebSocketRig(connection=connection)
+    rig = WebSocketRig()
     rig.say(*[Ping(b"%d" % number) for number in range(10)], Text("x"), Ping(b"last"), Close(1000))
-    assert connection.writes == 2
+    assert rig.connection.writes == 2
     assert rig.heard() == [*(Pong(b"%d" % number) for number in range(10)), Pong(b"last"), Close(1000)]
     await rig.session.receive()
 
@@ -347,6 +336,29 @@ async def test_who_receives_without_a_pause_lets_others_have_their_turn() -> Non
         await rig.session.receive()
     task.cancel()
     assert 2 <= others <= 4
+
+
+# --- What is counted --------------------------------------------------------------------------------------------------------
+
+
+@on_loop
+async def test_an_end_is_counted_once_by_its_code() -> None:
+    for end, code in ((Close(4000, "enough"), 4000), (Close(), 1005), (None, 1006)):
+        rig = WebSocketRig()
+        assert rig.counts == {0: 1}
+        if end is not None:
+            rig.say(end)
+            assert rig.counts == {0: 1}  # it is still there until the stream is gone
+        rig.connection.vanish()
+        assert rig.counts == {0: 0, code: 1}
+
+
+@on_loop
+async def test_an_end_that_nobody_came_to_read_is_counted_too() -> None:
+    rig = WebSocketRig()
+    rig.say(*[Binary(bytes(1000))] * 300, Close(1000))
+    rig.connection.vanish()
+    assert rig.counts == {0: 0, 1006: 1}
 
 
 # --- §10.4: what a client may cost ----------------------------------------------------------------------------------------

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, NamedTuple
 
 from netlodge.core.clock import FakeClock
 from netlodge.http.rules.websocket import DeflateTerms
@@ -14,6 +15,25 @@ from netlodge.http.wire.states import Role
 from netlodge.http.wire.websocket import Event, Fragment, WebSocketCodec
 from netlodge.http.wire.websocket_deflate import Deflate
 from tests.fakes import MemoryConnection
+
+
+class Counts(Counter[int]):
+    """Implements `WebSocketCounters`: how often a WebSocket ended with which code, and under 0 how many are open."""
+
+    @property
+    def open(self) -> Cell:
+        return Cell(self, 0)
+
+    def ended(self, code: int) -> Cell:
+        return Cell(self, code)
+
+
+class Cell(NamedTuple):
+    counts: Counts
+    key: int
+
+    def add(self, amount: int = 1) -> None:
+        self.counts[self.key] += amount
 
 
 class WebSocketRig:
@@ -28,6 +48,7 @@ class WebSocketRig:
         connection: MemoryConnection | None = None,
     ) -> None:
         self.clock = FakeClock()
+        self.counts = Counts()
         self.connection = connection or MemoryConnection()
         self.client = WebSocketCodec(
             Role.CLIENT, message_limit=1 << 30, deflate=None if deflate is None else Deflate(12, 12)
@@ -39,6 +60,7 @@ class WebSocketRig:
             limits=limits or WebSocketLimits(message=1 << 20),
             clock=self.clock,
             loop=asyncio.get_running_loop(),
+            counters=self.counts,
         )
         self.connection.session = self.session
 

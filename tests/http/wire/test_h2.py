@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from netlodge.http.wire import h2_frames as frames
+from netlodge.http.wire.events import RequestHead
 from netlodge.http.wire.h2 import Http2Codec
 from netlodge.http.wire.h2_connection import RESET_MEMORY, SKIP_MEMORY
 from netlodge.http.wire.h2_credit import Http2Limits
@@ -127,6 +129,8 @@ def test_a_remembered_answer_goes_the_long_way_where_it_must() -> None:
     first, second = begun(codec, 1), begun(codec, 3)
     codec.send_data(first, b"x" * 65531, ends=False)
     assert codec.send_remembered(second, *remembered(b"hello")) is None
+    assert codec.send_remembered(second, *remembered(b"four"))
+    assert codec.send_window == 0
 
     still_open = begun(server(), 1, POST, EH)
     assert codec.send_remembered(still_open, *remembered(b"")) is None
@@ -137,6 +141,113 @@ def test_a_remembered_answer_goes_the_long_way_where_it_must() -> None:
     assert codec.send_remembered(stream, *remembered(b"")) is None
     assert codec.send_head(stream, b"\x88", ends=True)
     assert codec.send_remembered(begun(codec, 3), *remembered(b""))
+
+
+# --- answers before there is a stream ---------------------------------------------------------------------------------------------
+
+
+class Known:
+    """Answers `hello` at once to whatever it is asked, if the windows let it."""
+
+    def __init__(self, codec: Http2Codec) -> None:
+        self.codec = codec
+        self.asked: list[tuple[int, str]] = []
+        self.is_willing = True
+        codec.answer_at_once = self.answer
+
+    def answer(self, stream_id: int, head: RequestHead) -> bool:
+        self.asked.append((stream_id, head.target))
+        octets = self.codec.send_at_once(stream_id, *remembered(b"hello")) if self.is_willing else None
+        if octets is not None:
+            self.codec.outgoing.append(octets)
+        return octets is not None
+
+
+def repeated(codec: Http2Codec) -> Known:
+    """A connection on which GET came once, on stream 1, which is reset."""
+    codec.receive_data(headers(1) + reset(1))
+    rested(codec)
+    codec.take_outgoing()
+    return Known(codec)
+
+
+@pytest.mark.parametrize("body", [b"", b"hello"])
+def test_an_answer_at_once_is_what_would_be_sent_otherwise(body: bytes) -> None:
+    short, long = server(), server()
+    expected = long.send_remembered(begun(long, 3), *remembered(body))
+    assert short.send_at_once(3, *remembered(body)) == expected
+    assert (short.streams, short.theirs, short.send_window) == (long.streams, long.theirs, long.send_window)
+
+
+def test_a_request_that_is_answered_at_once_makes_no_stream() -> None:
+    codec = server()
+    known = repeated(codec)
+    assert not fed(codec, headers(3) + headers(7))
+    assert known.asked == [(3, "/"), (7, "/")]
+    assert [each.stream_id for each in parsed(codec.take_outgoing())] == [3, 3, 7, 7]
+    assert (codec.streams, codec.theirs, codec.last_peer_id) == ({}, 0, 7)
+    # They are closed like any other: what may still come is ignored, what may not is a mistake.
+    assert not fed(codec, window(3, 1) + reset(7))
+    assert said(codec, headers(5))[-1].kind == frames.GOAWAY
+
+
+def test_what_is_not_answered_at_once_goes_the_long_way() -> None:
+    codec = server()
+    known = repeated(codec)
+    known.is_willing = False
+    assert [type(event) for event in fed(codec, headers(3))] == [RequestReceived, MessageEnded]
+    known.is_willing = True
+    assert len(fed(codec, headers(5, POST, EH))) == 1  # its content may come
+    assert len(fed(codec, headers(7, GET, EH | ES | 0x20, prefix=priority_octets(0, 1)))) == 3  # its place in the tree
+    assert len(fed(codec, headers(9, [*GET, ("new", "1")]))) == 2  # not heard before
+    assert known.asked == [(3, "/")]
+    assert not fed(codec, headers(11))
+    # One that has to be handled goes first.
+    events = fed(codec, headers(13, [*GET, ("new", "2")]) + headers(15))
+    assert [event.stream.stream_id for event in events if isinstance(event, RequestReceived)] == [13, 15]
+
+
+def test_content_may_follow_the_same_head() -> None:
+    codec = server()
+    known = repeated(codec)
+    assert [type(event) for event in fed(codec, headers(3, GET, EH) + data(3, b"", ES))] == [
+        RequestReceived,
+        MessageEnded,
+    ]
+    assert len(fed(codec, headers(5))) == 2  # what was read of the head last is that content follows
+    assert not known.asked
+
+
+def test_windows_and_tables_hold_for_answers_at_once() -> None:
+    codec = server(LIMITS, (Setting.INITIAL_WINDOW_SIZE, 4))
+    repeated(codec)
+    assert len(fed(codec, headers(3))) == 2
+    codec = server()
+    repeated(codec)
+    codec.send_window = 4
+    assert len(fed(codec, headers(3))) == 2
+    assert codec.send_window == 4
+    codec.send_window = 5
+    assert not fed(codec, headers(5))
+    assert codec.send_window == 0
+    codec = server()
+    repeated(codec)
+    fed(codec, setting(Setting.HEADER_TABLE_SIZE, 0))
+    assert len(fed(codec, headers(3))) == 2
+
+
+def test_limits_and_mistakes_are_as_ever() -> None:
+    codec = server(replace(LIMITS, concurrent_streams=1))
+    known = repeated(codec)
+    fed(codec, headers(3, POST, EH))
+    assert not fed(codec, headers(5))
+    assert said(codec, PING)[0].kind == frames.RST_STREAM
+    assert said(codec, headers(4))[-1].kind == frames.GOAWAY
+    codec = server()
+    known = repeated(codec)
+    codec.outgoing.append(codec.goaway(ErrorCode.NO_ERROR))
+    assert not fed(codec, headers(3))
+    assert not known.asked
 
 
 # --- from HTTP/1.1 (RFC 7540 §3.2) ----------------------------------------------------------------------------------------------

@@ -256,6 +256,14 @@ def test_windows_for_much_content_pass() -> None:
     assert verdict(codec) is None
 
 
+def test_much_content_costs_no_credit() -> None:
+    codec = server(replace(LIMITS, control_frames=10))
+    for number in range(1, 41, 2):
+        codec.receive_data(headers(number, POST, EH) + data(number, b"a") * 50 + data(number, b"", ES))
+        codec.send_head(codec.streams[number], encode_stateless(OK), ends=True)
+    assert verdict(codec) is None
+
+
 def test_content_that_is_not_taken_stops() -> None:
     codec = server()
     numbers = range(1, 256, 2)
@@ -288,6 +296,19 @@ def test_a_block_that_is_too_long_ends_the_connection() -> None:
     codec = server(replace(LIMITS, frame_size=100_000))
     codec.receive_data(frame(frames.HEADERS, EH | ES, 1, b"\x82" * 65_537))
     assert verdict(codec) is CALM
+
+
+def test_a_block_as_long_as_allowed_passes() -> None:
+    block = encode_stateless([*GET, ("x", "\n" * 500)])
+    for size, expected in [(len(block), None), (len(block) - 1, CALM)]:
+        limits = replace(LIMITS, field_block_size=size)
+        for octets in (
+            frame(frames.HEADERS, EH | ES, 1, block),
+            frame(frames.HEADERS, ES, 1, block[:100]) + continuation(1, block[100:]),
+        ):
+            codec = server(limits)
+            codec.receive_data(octets)
+            assert verdict(codec) is expected
 
 
 def test_the_octets_of_a_block_are_not_looked_at_before_its_end() -> None:

@@ -152,6 +152,10 @@ class TestTheTable:
         for state in StreamState:
             assert mistake(state, S.RECEIVE_PROMISE) == (True, ErrorCode.PROTOCOL_ERROR)
 
+    def test_a_reset_that_arrives_ends_every_stream(self) -> None:
+        states = set(StreamState) - {IDLE}
+        assert {TRANSITIONS[state, S.RECEIVE_RESET] for state in states} == {CLOSED}
+
     def test_every_state_can_be_reached_and_leads_to_the_end(self) -> None:
         reached = {IDLE}
         while new := {state for (before, _), state in TRANSITIONS.items() if before in reached} - reached:

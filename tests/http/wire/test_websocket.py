@@ -15,6 +15,7 @@ from netlodge.http.wire.websocket import (
     Binary,
     Close,
     Event,
+    Fragment,
     Message,
     Ping,
     Pong,
@@ -191,6 +192,16 @@ def test_6_1_a_message_may_leave_in_fragments(message: Message, size: int) -> No
     assert len(frames) == max(1, -(-len(content) // size))
     assert outcome(server(), frames) == ([message], None)
     assert sender.our_state is OPEN
+
+
+def test_5_4_each_call_reads_one_frame_at_most() -> None:
+    codec = server()
+    codec.receive_data(
+        frame(TEXT, b"a", fin=False) + frame(0, b"b", fin=False) + frame(0, b"c") + frame(TEXT, b"d")[:-1]
+    )
+    read = [codec.next_event() for _ in range(4)]
+    assert read == [Fragment(), Fragment(), Text("abc"), NEED_DATA]
+    assert codec.next_event() is NEED_DATA
 
 
 def test_5_4_a_ping_may_be_sent_between_fragments_but_no_message() -> None:

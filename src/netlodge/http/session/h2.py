@@ -22,11 +22,11 @@ from netlodge.core.records import HttpRecord
 from netlodge.http.message import HttpError
 from netlodge.http.rules.priority import parse_priority
 from netlodge.http.session.exchange import record_of
-from netlodge.http.session.h2_answers import Http2Answer
+from netlodge.http.session.h2_answers import Http2Answer, frame_start
 from netlodge.http.session.h2_push import Pushes
 from netlodge.http.session.h2_stream import Http2Stream
 from netlodge.http.session.h2_tunnel import Http2Tunnel
-from netlodge.http.session.h2_turns import QUANTUM, Turns
+from netlodge.http.session.h2_turns import BATCH, QUANTUM, Turns
 from netlodge.http.session.pace import Pace
 from netlodge.http.session.service import HttpService
 from netlodge.http.wire.events import RequestHead
@@ -48,7 +48,16 @@ from netlodge.http.wire.h2_events import (
     StreamEnded,
     WindowOpened,
 )
-from netlodge.http.wire.h2_frames import LARGEST_WINDOW, ErrorCode, Setting
+from netlodge.http.wire.h2_frames import (
+    DATA,
+    DEFAULT_FRAME,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    LARGEST_WINDOW,
+    ErrorCode,
+    Setting,
+)
 from netlodge.http.wire.render import SendError
 from netlodge.http.wire.states import Role
 
@@ -68,7 +77,7 @@ class Http2Session:
 
     __slots__ = (
         "_began", "_client_leaves", "_codec", "_find", "_goaway", "_has_heard", "_has_settings", "_is_ending", "_is_lost", "_is_retiring",
-        "_out", "_pace", "_partial_since", "_rests_since", "_retires_at_once", "_since", "_spare", "_streams", "at_work", "connection", "hosts", "pushes",
+        "_out", "_pace", "_partial_since", "_rests_since", "_retires_at_once", "_since", "_spare", "_streams", "_unwritten", "at_work", "connection", "hosts", "pushes",
         "service", "turns",
     )  # fmt: skip
 
@@ -105,6 +114,10 @@ class Http2Session:
         """When the last of them was."""
         self._is_ending = False
         self._is_lost = False
+        self._unwritten = 0
+        """Octets of remembered answers since the last write."""
+        if service.recall_h2.is_on:
+            self._codec.answer_at_once = self._answer_at_once
         self._codec.begin()
         self.connection.write(self._codec.take_outgoing())
 
@@ -124,11 +137,15 @@ class Http2Session:
         if self._is_ending or self._is_lost:
             return
         codec, turns = self._codec, self.turns
-        codec.receive_data(data)
         turns.is_held = True
+        self._unwritten = 0
         try:
+            codec.receive_data(data)
             while not self._is_ending and (event := codec.next_event()) is not None:
-                self._handle(event)
+                if type(event) is RequestReceived:
+                    self._begin(event)
+                else:
+                    self._handle(event)
         finally:
             turns.is_held = False
         turns.take()
@@ -141,6 +158,7 @@ class Http2Session:
 
     def connection_lost(self, error: Exception | None) -> None:
         self._is_lost = True
+        self._codec.answer_at_once = None
         self.turns.stop()
         self._lose_streams()
 
@@ -201,19 +219,16 @@ class Http2Session:
 
     def _handle(self, event: Http2Event) -> None:
         self._has_heard = True
-        kind = type(event)
-        if kind is RequestReceived:
-            self._begin(event)  # type: ignore[arg-type]
+        if isinstance(event, MessageEnded):
+            owner = self._streams.get(event.stream.stream_id)
+            if owner is not None:
+                owner.end_of_request(event.trailers)
         elif isinstance(event, DataReceived):
             owner = self._streams.get(event.stream.stream_id)
             if owner is not None:
                 owner.take(event)
             else:
                 self.drop(event.octets)
-        elif isinstance(event, MessageEnded):
-            owner = self._streams.get(event.stream.stream_id)
-            if owner is not None:
-                owner.end_of_request(event.trailers)
         elif isinstance(event, WindowOpened):
             if event.stream is not None:
                 self.turns.unblock(event.stream)
@@ -240,22 +255,18 @@ class Http2Session:
     def _begin(self, event: RequestReceived) -> None:
         service, stream, head = self.service, event.stream, event.head
         self._rests_since = service.clock.now
+        self._has_heard = True
         self._spare -= 1
         if self._spare <= 0:
             self._leave()
         is_open = stream.stream_id in self._codec.streams
-        is_ours = head.scheme is None or head.scheme == service.scheme
-        if event.has_ended and is_open and is_ours and (self.hosts is None or self.hosts[head.host]):
+        if event.has_ended and is_open and self._is_ours(head):
             answer = self._find(head.raw)
             if answer is not None:
                 self._answer_remembered(stream, head, answer)
                 return
         known = service.requests.find(head.raw)
-        if known is not None:
-            record = known.record.copy()
-        else:
-            record = record_of(service, head)
-            service.requests.note(head, record.copy())
+        record = record_of(service, head) if known is None else known.record.copy()
         if not is_open:
             # What came behind the request has reset its stream: there is nobody to work for.
             stream.owner = record
@@ -268,7 +279,38 @@ class Http2Session:
             return
         exchange = Http2Stream(self, stream, head, record, protocol=event.protocol)
         self._add(exchange)
-        exchange.begin(has_ended=event.has_ended)
+        exchange.begin(has_ended=event.has_ended, is_known=known is not None and self._is_ours(head))
+
+    def _is_ours(self, head: RequestHead) -> bool:
+        """True for a request that a remembered answer may be for; any other is judged when it is handled."""
+        if head.scheme is not None and head.scheme != self.service.scheme:
+            return False
+        return self.hosts is None or self.hosts[head.host]
+
+    def _answer_at_once(self, stream_id: int, head: RequestHead) -> bool:
+        """Send an answer that is remembered before anything is made for its request (`h2_connection.AnswerAtOnce`)."""
+        if self._spare <= 1 or not self.turns.is_free or not self._is_ours(head):
+            return False
+        answer = self._find(head.raw)
+        if answer is None:
+            return False
+        octets = self._codec.send_at_once(stream_id, answer.start, answer.middle, answer.body)
+        if octets is None:
+            return False
+        self._spare -= 1
+        self._has_heard = True
+        self._rests_since = self.service.clock.now
+        self._put_remembered(octets, answer.record)
+        return True
+
+    def _put_remembered(self, octets: bytes, record: HttpRecord) -> None:
+        """Send it with the others of this read; if they are many, not all in one: then it is seen whether the client takes them."""
+        self._out.append(octets)
+        self.service.journal((self.service.clock.wall, self.connection.peer, record))
+        self._unwritten += len(octets)
+        if self._unwritten >= BATCH:
+            self._unwritten = 0
+            self.turns.write_out()
 
     def _answer_remembered(self, stream: Stream, head: RequestHead, answer: Http2Answer) -> None:
         """At once, if the windows let it through and nobody waits before it."""
@@ -276,8 +318,7 @@ class Http2Session:
         if self.turns.is_free:
             octets = self._codec.send_remembered(stream, answer.start, answer.middle, answer.body)
             if octets is not None:
-                self._out.append(octets)
-                self.service.journal((self.service.clock.wall, self.connection.peer, record))
+                self._put_remembered(octets, record)
                 return
         again = record.alike(request_head=record.request_head, referer=record.referer, user_agent=record.user_agent)
         exchange = Http2Stream(self, stream, head, again)
@@ -377,11 +418,20 @@ class Http2Session:
     def send_whole(self, stream: Stream, block: bytes, content: bytes) -> None:
         """A head with all of its content."""
         codec = self._codec
-        if stream.stream_id in codec.streams:
-            self._out.append(codec.send_head(stream, block, ends=not content))
+        if stream.stream_id not in codec.streams:
+            return
+        octets = None
+        if len(block) <= DEFAULT_FRAME and len(content) <= DEFAULT_FRAME:
+            # Mostly the request is all here, so that both can be put together as if they were remembered.
+            flags = END_HEADERS if content else END_HEADERS | END_STREAM
+            start = frame_start(HEADERS, flags, len(block))
+            middle = block + frame_start(DATA, END_STREAM, len(content)) if content else block
+            octets = codec.send_remembered(stream, start, middle, content)
+        if octets is None:
+            octets = codec.send_head(stream, block, ends=not content)
             if content:
-                self._out.append(codec.send_data(stream, content, ends=True))
-            self.turns.ask()
+                octets += codec.send_data(stream, content, ends=True)
+        self.turns.put(octets)
 
     def send_head(self, stream: Stream, block: bytes, *, ends: bool) -> None:
         """A head, interim or final."""

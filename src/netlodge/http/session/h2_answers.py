@@ -20,7 +20,7 @@ from netlodge.http.wire.events import RequestHead
 from netlodge.http.wire.framing import is_bodiless, is_tunnel, parse_content_length
 from netlodge.http.wire.grammar import OWS
 from netlodge.http.wire.h2_fields import CONNECTION_FIELDS, MalformedError, check_field
-from netlodge.http.wire.h2_frames import DATA, DEFAULT_FRAME, END_HEADERS, END_STREAM, HEADERS, frame_header
+from netlodge.http.wire.h2_frames import DATA, DEFAULT_FRAME, END_HEADERS, END_STREAM, HEADERS
 from netlodge.http.wire.hpack import Field, encode_stateless
 from netlodge.http.wire.readers import NOT_IN_TRAILERS
 from netlodge.http.wire.render import SendError
@@ -73,6 +73,11 @@ def announced_length(response: Response) -> int | None:
         return parse_content_length(value)
     except MessageError as error:
         raise SendError(error.detail) from None
+
+
+def frame_start(kind: int, flags: int, length: int) -> bytes:
+    """The octets of a frame before the number of its stream."""
+    return (length << 16 | kind << 8 | flags).to_bytes(5, "big")
 
 
 def encode_date(date: str) -> bytes:
@@ -144,8 +149,8 @@ class Http2Answer(Answer):
             block += encode_stateless([("age", str(max(0, int(now - self._born))))])
         body = self.body
         flags = END_HEADERS if body else END_HEADERS | END_STREAM
-        self.start = frame_header(HEADERS, flags, 0, len(block))[:5]
-        self.middle = block + (frame_header(DATA, END_STREAM, 0, len(body))[:5] if body else b"")
+        self.start = frame_start(HEADERS, flags, len(block))
+        self.middle = block + frame_start(DATA, END_STREAM, len(body)) if body else block
         return block
 
 

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from netlodge.http.message import Fields, FileBody
 from netlodge.http.session.h2_answers import encode_section
 from netlodge.http.wire.h2_events import Stream
+from netlodge.http.wire.h2_frames import ErrorCode
 from netlodge.http.wire.render import SendError
 
 HIGH_WATER: Final = 256 * 1024
@@ -45,7 +46,7 @@ class Outlet:
 
     __slots__ = (
         "_accepted", "_capture", "_first_left", "_loop", "_pieces", "_turns", "_waiters", "expected", "has_all", "is_closed", "is_out",
-        "moved", "queued", "sample", "stream", "trailer_block",
+        "moved", "queued", "reset", "sample", "stream", "trailer_block",
     )  # fmt: skip
 
     may_send_file = False
@@ -71,6 +72,8 @@ class Outlet:
         """True once the connection has sent the end, too."""
         self.trailer_block: bytes | None = None
         """What is to be sent after the last piece, if `has_all`."""
+        self.reset: ErrorCode | None = None
+        """What the stream is to be reset with after the last piece, if what was made of it is not all."""
         self.is_closed = False
         """True once nothing of it will leave any more."""
         self.moved = 0
@@ -135,6 +138,12 @@ class Outlet:
         self.has_all = True
         if not self._pieces:
             self._turns.has_ended(self)
+
+    def break_off(self, code: ErrorCode) -> None:
+        """There will be no more, and that is not all: what is here leaves, and then the stream is reset."""
+        self.has_all = True
+        self.reset = code
+        self.trailer_block = None
 
     # --- from the connection --------------------------------------------------------------------------------------------------------
 

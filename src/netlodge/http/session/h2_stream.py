@@ -55,10 +55,30 @@ _ANSWERED = "the request was answered before all of it had come"
 class Http2Stream:
     """Is the `BodySource` of its request's body and the handler's `RequestLink`."""
 
-    __slots__ = (
-        "_ahead", "_began", "_body", "_early", "_expects_continue", "_file", "_has_answered", "_has_eof", "_pace", "_protocol", "_record", "_request",
-        "_sample", "_sent", "_stall", "_task", "_tell_of_end", "head", "is_over", "is_pushed", "outlet", "session", "stream",
-    )  # fmt: skip
+    # What most exchanges never change stands here, and not in each of them: they are made by the thousand.
+    is_over = False
+    """True once it is concluded."""
+    outlet: Outlet | None = None
+    """What waits for its turn, once something has to."""
+    _request: Request | None = None
+    _body: IncomingBody | NoBody = NO_BODY
+    _expects_continue = False
+    _has_answered = False
+    _task: Task[None] | None = None
+    _tell_of_end: Callable[[], None] | None = None
+    _file = -1
+    _sent = 0
+    _sample = b""
+    _has_eof = False
+    """True once it is known that no more will come on a stream that may become a tunnel."""
+    _early: tuple[DataReceived, ...] = ()
+    """What has come on it so far."""
+    _pace: Pace | None = None
+    """Of the client as a sender."""
+    _ahead = 0
+    """Octets counted already of a frame that is not whole."""
+    _stall: Pace | None = None
+    """Of the client as a reader that has closed its window."""
 
     def __init__(
         self,
@@ -75,46 +95,15 @@ class Http2Stream:
         self.stream = stream
         self.head = head
         self.is_pushed = is_pushed
-        self.is_over = False
-        """True once it is concluded."""
-        self.outlet: Outlet | None = None
-        """What waits for its turn, once something has to."""
         self._record = record
         self._protocol = protocol
         self._began = session.service.clock.monotonic()
-        self._body: IncomingBody | NoBody = NO_BODY
-        self._request: Request | None = None
-        self._expects_continue = False
-        self._has_answered = False
-        self._task: Task[None] | None = None
-        self._tell_of_end: Callable[[], None] | None = None
-        self._file = -1
-        self._sent = 0
-        self._sample = b""
-        self._early: list[DataReceived] = []
-        """What came on a stream that may become a tunnel."""
-        self._has_eof = False
-        """True once it is known that no more will come on it."""
-        self._pace: Pace | None = None
-        """Of the client as a sender."""
-        self._ahead = 0
-        """Octets counted already of a frame that is not whole."""
-        self._stall: Pace | None = None
-        """Of the client as a reader that has closed its window."""
 
     # --- the request ----------------------------------------------------------------------------------------------------------------
 
-    def begin(self, *, has_ended: bool) -> None:
-        """The head is here: let the handler begin. What it answers at once leaves with the rest of this turn."""
-        try:
-            self._begin(has_ended=has_ended)
-        except BodyError:
-            self._break_off(ErrorCode.CANCEL)
-        except Exception as defect:
-            self._log_defect(defect)
-            self._break_off(ErrorCode.INTERNAL_ERROR)
-
-    def _begin(self, *, has_ended: bool) -> None:
+    def begin(self, *, has_ended: bool, is_known: bool = False) -> None:
+        """The head is here: let the handler begin. What it answers at once leaves with the rest of this turn. `is_known`: the same was asked
+        before, and nothing was wrong with it."""
         session, head = self.session, self.head
         service, connection = session.service, session.connection
         self._has_eof = has_ended
@@ -126,22 +115,36 @@ class Http2Stream:
             "2", head.fields, self._body, connection.peer, connection.local, self,
         )  # fmt: skip
         try:
-            # "MAY omit sending a 100 (Continue) response if it has already received some or all of the content": the codec is ahead of us.
-            waits = check_request(service, head, session.hosts)
-            self._expects_continue = waits and not has_ended and not self.stream.received
-            if self._protocol is not None:
-                request = self._request = opening_request(request, self._protocol)
-            work = service.handler.handle(request)
-            waiting_for = work.send(None)
-        except StopIteration as end:
-            response: Response = end.value
-        except Exception as error:
-            response = answer_to(service, request, error)
-        else:
-            self._run(self._respond(answer_of(service, request, continued(work, waiting_for))))
-            return
-        if not self._answer(response):
-            self._run(self._send(response))
+            try:
+                if not is_known:
+                    request = self._judge(request, has_ended=has_ended)
+                work = service.handler.handle(request)
+                waiting_for = work.send(None)
+            except StopIteration as end:
+                response: Response = end.value
+            except Exception as error:
+                response = answer_to(service, request, error)
+            else:
+                self._run(self._respond(answer_of(service, request, continued(work, waiting_for))))
+                return
+            if not self._answer(response):
+                self._run(self._send(response))
+        except BodyError:
+            self._break_off(ErrorCode.CANCEL)
+        except Exception as defect:
+            self._log_defect(defect)
+            self._break_off(ErrorCode.INTERNAL_ERROR)
+
+    def _judge(self, request: Request, *, has_ended: bool) -> Request:
+        """The request as it goes to the handler, if nothing is wrong with it. Raises `HttpError`."""
+        session, head = self.session, self.head
+        # "MAY omit sending a 100 (Continue) response if it has already received some or all of the content": the codec is ahead of us.
+        waits = check_request(session.service, head, session.hosts)
+        self._expects_continue = waits and not has_ended and not self.stream.received
+        session.service.requests.note(head, self._record.copy())
+        if self._protocol is not None:
+            request = self._request = opening_request(request, self._protocol)
+        return request
 
     def refuse(self, error: HttpError) -> None:
         """Answer what never became a request."""
@@ -164,7 +167,7 @@ class Http2Stream:
             return
         if not isinstance(body, IncomingBody):
             if self.head.method == "CONNECT":
-                self._early.append(event)
+                self._early = (*self._early, event)
             else:
                 session.drop(event.octets)
             return
@@ -253,10 +256,10 @@ class Http2Stream:
         except ConnectionError as error:
             # The client's, which has ended it already; or that of whoever makes the answer, which the client must not take for whole.
             logger.debug("%s: an answer to %s broke off: %s", self.session.service.door, self.head.target, error)
-            self._break_off(ErrorCode.INTERNAL_ERROR)
+            self._break_off_after_all()
         except Exception as defect:
             self._log_defect(defect)
-            self._break_off(ErrorCode.INTERNAL_ERROR)
+            self._break_off_after_all()
         finally:
             self._task = None
             self.session.at_work -= 1
@@ -376,7 +379,7 @@ class Http2Stream:
         session = self.session
         if self.is_over or response.takeover is None:
             return
-        early, self._early = self._early, []
+        early, self._early = self._early, ()
         self._conclude("complete", is_handed_over=True)
         tunnel = Http2Tunnel(session, self.stream)
         session.hand_over(self.stream, tunnel)
@@ -387,7 +390,10 @@ class Http2Stream:
 
     def went_out(self) -> None:
         """The last octet was handed to the connection."""
-        self._conclude("complete")
+        if self.outlet is None or self.outlet.reset is None:
+            self._conclude("complete")
+        else:
+            self._break_off(self.outlet.reset)
 
     def broke(self, error: OSError) -> None:
         """What was to be sent cannot be read."""
@@ -408,6 +414,13 @@ class Http2Stream:
     def _break_off(self, code: ErrorCode | None) -> None:
         self._conclude("aborted", code)
 
+    def _break_off_after_all(self) -> None:
+        """There will be no more of an answer, but what there is may leave."""
+        if not self.is_over and self.outlet is not None and self.outlet.has_data:
+            self.outlet.break_off(ErrorCode.INTERNAL_ERROR)
+        else:
+            self._break_off(ErrorCode.INTERNAL_ERROR)
+
     def _conclude(
         self, outcome: str, code: ErrorCode | None = ErrorCode.NO_ERROR, *, is_handed_over: bool = False
     ) -> None:
@@ -427,10 +440,11 @@ class Http2Stream:
         if isinstance(body, IncomingBody):
             body.drop()
             body.fail(BodyError(_GONE if outcome != "complete" else _ANSWERED))
-        for event in self._early:
-            session.drop(event.octets)
-        self._early.clear()
-        self._close_file()
+        if self._early:
+            session.drop(sum(event.octets for event in self._early))
+            self._early = ()
+        if self._file >= 0:
+            self._close_file()
 
     def _close_file(self) -> None:
         if self._file >= 0:

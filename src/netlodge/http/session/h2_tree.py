@@ -114,9 +114,11 @@ class DependencyTree:
 
     def forget(self, stream_id: int) -> None:
         """A stream has ended. The place of one of which something was said stays for a while, for others may depend on it."""
-        self.rest(stream_id)
         node = self._nodes.get(stream_id)
-        if node is not None and not node.children and node.parent is self._root and node.weight == DEFAULT_WEIGHT:
+        if node is None:
+            return
+        self.rest(stream_id)
+        if not node.children and node.parent is self._root and node.weight == DEFAULT_WEIGHT:
             self._remove(node)
 
     # --- within -----------------------------------------------------------------------------------------------------------------

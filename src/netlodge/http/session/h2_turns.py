@@ -182,7 +182,7 @@ class Turns:
             schedule.sent(stream_id, len(piece))
             has_more = outlet.has_data
             is_last = outlet.has_all and not has_more
-            ends = is_last and outlet.trailer_block is None
+            ends = is_last and outlet.trailer_block is None and outlet.reset is None
             self._out.append(codec.send_data(outlet.stream, piece, ends=ends))
             unwritten += len(piece)
             if not has_more:
@@ -199,7 +199,7 @@ class Turns:
         stream, codec = outlet.stream, self._codec
         if outlet.trailer_block is not None:
             self._out.append(codec.send_head(stream, outlet.trailer_block, ends=True))
-        elif not is_said:
+        elif not is_said and outlet.reset is None:
             self._out.append(codec.send_data(stream, b"", ends=True))
         outlet.is_out = True
         self._senders[stream.stream_id].went_out()

@@ -21,9 +21,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, Protocol
 
-from netlodge.core.contracts import Clock, Connection
+from netlodge.core.contracts import Clock, Connection, Counter, Gauge
 from netlodge.http.message import WebSocketEnd
 from netlodge.http.rules.websocket import DeflateTerms
 from netlodge.http.session.pace import Pace
@@ -94,11 +94,24 @@ class WebSocketLimits:
     """`limits.linger_timeout`: how long the client's part of the closing handshake may take."""
 
 
+class WebSocketCounters(Protocol):
+    """What is counted of WebSockets (`observe.series.WebSocketSeries`)."""
+
+    @property
+    def open(self) -> Gauge:
+        """Those there are now."""
+        ...
+
+    def ended(self, code: int) -> Counter:
+        """Those that ended so: by the code of `message.WebSocketEnd`."""
+        ...
+
+
 class WebSocketSession:
     """Implements `message.WebSocketChannel`."""
 
     __slots__ = (
-        "_burst", "_clock", "_codec", "_connection", "_discards", "_end", "_has_turn_coming", "_heard", "_input_has_ended", "_is_clean", "_is_lost",
+        "_burst", "_clock", "_codec", "_connection", "_counters", "_discards", "_end", "_has_turn_coming", "_heard", "_input_has_ended", "_is_clean", "_is_lost",
         "_is_reading_paused", "_is_retiring", "_limits", "_loop", "_messages", "_octets", "_owed", "_pace", "_phase", "_pinged", "_since", "_turn",
         "_waiter", "_waiting", "when_lost",
     )  # fmt: skip
@@ -112,12 +125,14 @@ class WebSocketSession:
         limits: WebSocketLimits,
         clock: Clock,
         loop: AbstractEventLoop,
+        counters: WebSocketCounters | None = None,
     ) -> None:
         """`received` came already behind the handshake; `deflate` is what was agreed in it."""
         self._connection = connection
         self._limits = limits
         self._clock = clock
         self._loop = loop
+        self._counters = counters
         self._codec = WebSocketCodec(Role.SERVER, message_limit=limits.message, deflate=_as_server(deflate))
         self._phase = OPEN
         self._messages: deque[str | bytes] = deque()
@@ -140,6 +155,8 @@ class WebSocketSession:
         self._pinged: float | None = None
         self._waiting = 0
         self.when_lost: Callable[[], None] | None = None
+        if counters is not None:
+            counters.open.add(1)
         if received:
             self.receive_data(received)
 
@@ -164,6 +181,9 @@ class WebSocketSession:
     def connection_lost(self, error: Exception | None) -> None:
         self._is_lost = self._input_has_ended = True
         self._take_events()
+        if self._counters is not None:
+            self._counters.open.add(-1)
+            self._counters.ended(ABNORMAL if self._end is None else self._end.code).add()
         if self.when_lost is not None:
             self.when_lost()
 

@@ -177,6 +177,15 @@ class Http2Codec(Http2Connection):
         number = stream.stream_id.to_bytes(4, "big")
         return b"".join((start, number, middle, number, body) if body else (start, number, middle))
 
+    def send_at_once(self, stream_id: int, start: bytes, middle: bytes, body: bytes) -> bytes | None:
+        """The same on a stream that nobody has made yet, nor will (`h2_connection.AnswerAtOnce`)."""
+        size = len(body)
+        if self.table_update or size > self.send_window or size > self.peer_settings[Setting.INITIAL_WINDOW_SIZE]:
+            return None
+        self.send_window -= size
+        number = stream_id.to_bytes(4, "big")
+        return b"".join((start, number, middle, number, body) if body else (start, number, middle))
+
     def reset(self, stream: Stream, code: ErrorCode) -> bytes:
         """End a stream before its end (§6.4); nothing if it has ended."""
         if stream.stream_id not in self.streams:

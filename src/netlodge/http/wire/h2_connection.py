@@ -6,9 +6,11 @@ RFC 9113 §5.1 (which streams there are), §5.2 and §6.9 (windows), §5.4 (erro
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from typing import Final
 
 from netlodge.http.wire import h2_frames as frames
+from netlodge.http.wire.events import RequestHead
 from netlodge.http.wire.h2_credit import Credit, Http2Limits
 from netlodge.http.wire.h2_events import Http2Event, Stream, StreamEnded, WindowOpened
 from netlodge.http.wire.h2_frames import (
@@ -30,6 +32,11 @@ SKIP_MEMORY: Final = 32
 """Gaps in the peer's numbers that we still know of."""
 _PROTOCOL: Final = ErrorCode.PROTOCOL_ERROR
 
+AnswerAtOnce = Callable[[int, RequestHead], bool]
+"""Asked for a request on a new stream that came before, octet by octet, ends with its head, and is the first of what was read that nobody has
+taken yet. True if the whole answer is among what is to be sent: then there is no stream to be made, for it would be closed before anything
+else is read."""
+
 
 class Http2Connection:
     """The state of one end of one connection."""
@@ -45,6 +52,8 @@ class Http2Connection:
         here, too, for an acknowledgement of settings must not come after what they allowed."""
         self.table_update = b""
         """What the next field block begins with."""
+        self.answer_at_once: AnswerAtOnce | None = None
+        """A server may set this; see there."""
         self.streams: dict[int, Stream] = {}
         """Those that are neither idle nor closed."""
         self.theirs = 0

@@ -98,6 +98,8 @@ class MessageReceiver:
         decoded = self._decode(block)
         stream = connection.streams.get(stream_id)
         if stream is None:
+            if ends and priority is None and self._is_answered(stream_id, decoded):
+                return
             stream = self._opened(stream_id)
             if stream is None:
                 return
@@ -135,6 +137,19 @@ class MessageReceiver:
         if decoded.size > self._largest_list:
             self._connection.credit.spend(decoded.size // self._largest_list, "fields, far beyond what was said")
         return decoded
+
+    def _is_answered(self, stream_id: int, decoded: Decoded) -> bool:
+        """Whether a request that begins and ends a stream has its answer at once (`h2_connection.AnswerAtOnce`)."""
+        connection = self._connection
+        answer, head = connection.answer_at_once, decoded.head
+        if answer is None or head is None or not head[0] or connection.events:
+            return False
+        if not connection.is_theirs(stream_id) or not connection.is_idle(stream_id) or connection.was_reset(stream_id):
+            return False
+        if connection.theirs >= connection.limits.concurrent_streams or not answer(stream_id, head[1]):
+            return False
+        connection.use_peer_id(stream_id)
+        return True
 
     def _opened(self, stream_id: int) -> Stream | None:
         """The new stream of a peer's HEADERS; None if they are to be ignored."""

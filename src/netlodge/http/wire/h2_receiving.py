@@ -235,8 +235,7 @@ class FrameReceiver:
             raise Http2Error(_SIZE, "RST_STREAM has four octets.")
         stream = self._connection.known(stream_id, StreamStep.RECEIVE_RESET)
         self._connection.credit.spend_reset("streams that were reset")
-        if stream is not None:
-            self._connection.advance(stream, StreamStep.RECEIVE_RESET)
+        if stream is not None:  # in whatever state: each has this step, and it leads to one end
             self._connection.close_stream(stream)
             self._connection.events.append(StreamEnded(stream, int.from_bytes(payload, "big")))
 
