@@ -17,8 +17,9 @@ import sys
 from collections.abc import Sequence
 
 from netlodge.http.wire.states import Role
-from netlodge.http.wire.websocket import Binary, Close, Event, Text, WebSocketCodec
+from netlodge.http.wire.websocket import WebSocketCodec
 from netlodge.http.wire.websocket_deflate import Deflate, Deflater
+from netlodge.http.wire.websocket_events import Binary, Close, Event, Text
 from netlodge.http.wire.websocket_states import BROKEN, INVALID_DATA, RSV1, TOO_BIG
 from tests.fuzz.fuzz_h1 import RuleBrokenError, segments
 from tests.http.wire.websocket_cases import CASES

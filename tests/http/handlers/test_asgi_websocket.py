@@ -18,7 +18,7 @@ from netlodge.http.handlers.asgi_websocket import AFTER, AsgiWebSocket, Stage
 from netlodge.http.message import HttpError, Response
 from netlodge.http.rules.websocket import DeflateTerms
 from netlodge.http.session.websocket import WebSocketLimits, WebSocketSession
-from netlodge.http.wire.websocket import Binary, Close, Event, Text
+from netlodge.http.wire.websocket_events import Binary, Close, Event, Text
 from tests.fakes import MemoryConnection
 from tests.http.handlers.asking import request_of
 from tests.http.rules.test_websocket import FIELDS

@@ -20,7 +20,8 @@ from netlodge.http.wire.events import Pause
 from netlodge.http.wire.h2_frames import ErrorCode, Setting
 from netlodge.http.wire.hpack import encode_stateless
 from netlodge.http.wire.states import Role
-from netlodge.http.wire.websocket import Close, Event, Fragment, Text, WebSocketCodec
+from netlodge.http.wire.websocket import WebSocketCodec
+from netlodge.http.wire.websocket_events import Close, Event, Fragment, Text
 from tests.http.session.h2_rig import Frame, Raw, ask, data
 from tests.http.session.rig import on_loop
 

@@ -20,7 +20,8 @@ from netlodge.http.session.websocket import (
     WebSocketLimits,
 )
 from netlodge.http.wire.events import Pause
-from netlodge.http.wire.websocket import Binary, Close, Event, Fragment, Ping, Pong, Text, WebSocketCodec
+from netlodge.http.wire.websocket import WebSocketCodec
+from netlodge.http.wire.websocket_events import Binary, Close, Event, Fragment, Ping, Pong, Text
 from netlodge.http.wire.websocket_states import CONTINUATION, PING, PONG, RSV1, TEXT
 from tests.fakes import MemoryConnection
 from tests.http.session.rig import on_loop

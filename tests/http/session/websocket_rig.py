@@ -12,8 +12,9 @@ from netlodge.http.rules.websocket import DeflateTerms
 from netlodge.http.session.websocket import WebSocketLimits, WebSocketSession
 from netlodge.http.wire.events import Pause
 from netlodge.http.wire.states import Role
-from netlodge.http.wire.websocket import Event, Fragment, WebSocketCodec
+from netlodge.http.wire.websocket import WebSocketCodec
 from netlodge.http.wire.websocket_deflate import Deflate
+from netlodge.http.wire.websocket_events import Event, Fragment
 from tests.fakes import MemoryConnection
 
 

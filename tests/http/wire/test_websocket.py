@@ -11,7 +11,9 @@ import pytest
 from netlodge.http.wire.events import NEED_DATA, PAUSED
 from netlodge.http.wire.render import SendError
 from netlodge.http.wire.states import Role
-from netlodge.http.wire.websocket import (
+from netlodge.http.wire.websocket import WebSocketCodec
+from netlodge.http.wire.websocket_deflate import FINAL_BLOCKS, TAIL, Deflate
+from netlodge.http.wire.websocket_events import (
     Binary,
     Close,
     Event,
@@ -20,10 +22,8 @@ from netlodge.http.wire.websocket import (
     Ping,
     Pong,
     Text,
-    WebSocketCodec,
     WebSocketError,
 )
-from netlodge.http.wire.websocket_deflate import FINAL_BLOCKS, TAIL, Deflate
 from netlodge.http.wire.websocket_masking import apply_mask, rotated
 from netlodge.http.wire.websocket_states import (
     BINARY,

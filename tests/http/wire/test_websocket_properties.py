@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netlodge.http.wire.states import Role
-from netlodge.http.wire.websocket import Binary, Close, Event, Ping, Pong, Text, WebSocketCodec
+from netlodge.http.wire.websocket import WebSocketCodec
 from netlodge.http.wire.websocket_deflate import Deflate
+from netlodge.http.wire.websocket_events import Binary, Close, Event, Ping, Pong, Text
 from netlodge.http.wire.websocket_states import TRANSITIONS, State
 from tests.http.wire.websocket_feeding import frame, outcome, server
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from netlodge.http.wire.websocket import Binary, Close, Event, Ping, Pong, Text
+from netlodge.http.wire.websocket_events import Binary, Close, Event, Ping, Pong, Text
 from netlodge.http.wire.websocket_states import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
 from tests.http.wire.websocket_feeding import frame
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 from netlodge.http.wire.events import Pause
 from netlodge.http.wire.states import Role
-from netlodge.http.wire.websocket import Event, Fragment, WebSocketCodec, WebSocketError
+from netlodge.http.wire.websocket import WebSocketCodec
 from netlodge.http.wire.websocket_deflate import Deflate
+from netlodge.http.wire.websocket_events import Event, Fragment, WebSocketError
 from netlodge.http.wire.websocket_states import FIN
 
 KEY = b"\x37\xfa\x21\x3d"

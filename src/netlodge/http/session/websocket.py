@@ -29,7 +29,9 @@ from netlodge.http.rules.websocket import DeflateTerms
 from netlodge.http.session.pace import Pace
 from netlodge.http.wire.render import SendError
 from netlodge.http.wire.states import Role
-from netlodge.http.wire.websocket import (
+from netlodge.http.wire.websocket import WebSocketCodec
+from netlodge.http.wire.websocket_deflate import Deflate
+from netlodge.http.wire.websocket_events import (
     REASON_OCTETS,
     Binary,
     Close,
@@ -38,10 +40,8 @@ from netlodge.http.wire.websocket import (
     Ping,
     Pong,
     Text,
-    WebSocketCodec,
     WebSocketError,
 )
-from netlodge.http.wire.websocket_deflate import Deflate
 from netlodge.http.wire.websocket_states import (
     ABNORMAL,
     CLOSED,

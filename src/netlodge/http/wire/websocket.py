@@ -13,15 +13,29 @@ import codecs
 import os
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
-from netlodge.core.errors import NetlodgeError
 from netlodge.http.wire.buffer import ReceiveBuffer
 from netlodge.http.wire.events import NEED_DATA, PAUSED, Pause
 from netlodge.http.wire.render import SendError
 from netlodge.http.wire.states import Role
 from netlodge.http.wire.websocket_deflate import Deflate, Deflater, InflateError, Inflater, TooLongError
+from netlodge.http.wire.websocket_events import (
+    CONTROL_OCTETS,
+    Binary,
+    Close,
+    Event,
+    Fragment,
+    Message,
+    Ping,
+    Pong,
+    Text,
+    WebSocketError,
+    close_of,
+    message_of,
+    not_utf8,
+    payload_of,
+)
 from netlodge.http.wire.websocket_masking import apply_mask, rotated
 from netlodge.http.wire.websocket_states import (
     BINARY,
@@ -34,7 +48,6 @@ from netlodge.http.wire.websocket_states import (
     IN_TEXT,
     INVALID_DATA,
     MASK,
-    NO_STATUS,
     OPEN,
     PING,
     PONG,
@@ -45,14 +58,9 @@ from netlodge.http.wire.websocket_states import (
     TOO_BIG,
     TRANSITIONS,
     State,
-    may_be_in_close,
     why_not,
 )
 
-CONTROL_OCTETS: Final = 125
-"""The longest payload of a control frame (§5.5)."""
-REASON_OCTETS: Final = CONTROL_OCTETS - 2
-"""The longest reason of a Close."""
 HEAD_OCTETS: Final = 14
 """The longest head of a frame: two octets, eight of length, four of the masking key."""
 COMPRESSED_FROM: Final = 32
@@ -60,60 +68,6 @@ COMPRESSED_FROM: Final = 32
 _Utf8Decoder: Final = codecs.getincrementaldecoder("utf-8")
 
 
-class WebSocketError(NetlodgeError):
-    """What a peer sent, and why it ends the connection: `code` goes into our Close, with `detail` as its reason; `setting` names the
-    limit, if one was passed."""
-
-    def __init__(self, code: int, detail: str, *, setting: str = "") -> None:
-        super().__init__(f"{code}: {detail}")
-        self.code = code
-        self.detail = detail
-        self.setting = setting
-
-
-@dataclass(slots=True)
-class Text:
-    """A text message."""
-
-    data: str
-
-
-@dataclass(slots=True)
-class Binary:
-    """A binary message."""
-
-    data: bytes
-
-
-@dataclass(slots=True)
-class Ping:
-    """Asks for a `Pong` with the same data, at most 125 octets."""
-
-    data: bytes = b""
-
-
-@dataclass(slots=True)
-class Pong:
-    """Answers a `Ping`; or says unasked that its sender lives (§5.5.3)."""
-
-    data: bytes = b""
-
-
-@dataclass(slots=True)
-class Close:
-    """The last of a direction. `code` is `NO_STATUS` if it has none; then it has no `reason` either, which is at most 123 octets."""
-
-    code: int = NO_STATUS
-    reason: str = ""
-
-
-@dataclass(slots=True)
-class Fragment:
-    """A frame of a message that goes on. It says only that something was done: what a message holds is told when it is whole."""
-
-
-Message = Text | Binary
-Event = Text | Binary | Ping | Pong | Close
 _FRAGMENT: Final = Fragment()
 
 
@@ -270,7 +224,7 @@ class WebSocketCodec:
             return Pong(payload)
         self._buffer.clear()
         self._content.clear()
-        return _close_of(payload)
+        return close_of(payload)
 
     def _read_data(self) -> Message | None:
         """Read what has come of the payload of a data frame. Returns a message if that was its end."""
@@ -291,7 +245,7 @@ class WebSocketCodec:
                 content += octets
                 self._content = bytearray()
                 self._decoder.reset()
-            message = _message(content or octets, is_text=is_text)
+            message = message_of(content or octets, is_text=is_text)
         else:
             self._content += octets
             if is_text:
@@ -317,11 +271,11 @@ class WebSocketCodec:
         try:
             self._decoder.decode(octets)
         except UnicodeDecodeError:
-            raise _not_utf8() from None
+            raise not_utf8() from None
         # Python waits for the third octet of a surrogate, which is wrong with its second (RFC 3629 §4).
         pending, _ = self._decoder.getstate()
         if pending[:1] == b"\xed" and pending[1:] >= b"\xa0":
-            raise _not_utf8()
+            raise not_utf8()
 
     def _too_long(self) -> WebSocketError:
         return WebSocketError(
@@ -335,7 +289,7 @@ class WebSocketCodec:
         if isinstance(event, Text | Binary):
             return b"".join(self.fragments(event, self._limit_of_one(event)))
         if isinstance(event, Close):
-            opcode, payload = CLOSE, _payload_of(event)
+            opcode, payload = CLOSE, payload_of(event)
         else:
             opcode, payload = (PING if isinstance(event, Ping) else PONG), event.data
         if len(payload) > CONTROL_OCTETS:
@@ -411,43 +365,3 @@ def _extended_length(octets: bytes) -> int:
     if length < (126 if len(octets) == 2 else 1 << 16):
         raise WebSocketError(PROTOCOL_ERROR, "The length of a frame is not encoded in the fewest octets.")
     return length
-
-
-def _close_of(payload: bytes) -> Close:
-    """The Close with this payload (§5.5.1)."""
-    if not payload:
-        return Close()
-    # "If there is a body, the first two bytes of the body MUST be a 2-byte unsigned integer"
-    if len(payload) == 1:
-        raise WebSocketError(PROTOCOL_ERROR, "A Close has one octet.")
-    code = int.from_bytes(payload[:2], "big")
-    if not may_be_in_close(code):
-        raise WebSocketError(PROTOCOL_ERROR, f"A Close has the status code {code}, which may not be sent.")
-    try:
-        return Close(code, payload[2:].decode("utf-8"))
-    except UnicodeDecodeError:
-        raise _not_utf8() from None
-
-
-def _payload_of(close: Close) -> bytes:
-    if close.code == NO_STATUS:
-        if close.reason:
-            raise SendError("A Close without a status code has no reason.")
-        return b""
-    if not may_be_in_close(close.code):
-        raise SendError(f"The status code {close.code} may not be in a Close.")
-    return close.code.to_bytes(2, "big") + close.reason.encode("utf-8", "replace")
-
-
-def _message(content: bytes | bytearray, *, is_text: bool) -> Message:
-    if not is_text:
-        return Binary(bytes(content))
-    try:
-        return Text(content.decode("utf-8"))
-    except UnicodeDecodeError:
-        raise _not_utf8() from None
-
-
-def _not_utf8() -> WebSocketError:
-    # "that endpoint MUST _Fail the WebSocket Connection_" (§8.1)
-    return WebSocketError(INVALID_DATA, "A text is not UTF-8.")
