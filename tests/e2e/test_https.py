@@ -329,12 +329,15 @@ def test_an_address_is_a_host_like_others(lodge: Lodge) -> None:
 
 def test_one_connection_of_http2_serves_all_names_of_its_certificate(lodge: Lodge) -> None:
     """RFC 9113 §9.1.1: a client may ask for any of them over a connection that it has."""
-    context = ssl.create_default_context(cafile=lodge.folder / "own.pem")
-    context.set_alpn_protocols(["h2"])
-    with Http2Client(lodge.port("web_tls"), context, name="own.example") as client:
-        for _ in range(4):
-            hosts = ("own.example", "any.pattern.example", "pattern.example", "localhost", "strict.example")
+    port = lodge.port("web_tls")
+    own, localhost = ssl.create_default_context(cafile=lodge.folder / "own.pem"), trusting(lodge)
+    for context in (own, localhost):
+        context.set_alpn_protocols(["h2"])
+    hosts = ("own.example", "any.pattern.example", "pattern.example", "localhost", "strict.example")
+    with Http2Client(port, own, name="own.example") as client, Http2Client(port, localhost) as other:
+        for _ in range(4):  # remembered answers are for their connections, too
             assert [client.ask("/", host=host).status for host in hosts] == [200, 200, 421, 421, 421]
+            assert [other.ask("/", host=host).status for host in hosts] == [421, 421, 421, 200, 421]
 
 
 def test_a_gateway_asks_in_the_name_of_others(tmp_path: Path) -> None:

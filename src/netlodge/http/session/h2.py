@@ -260,7 +260,8 @@ class Http2Session:
         if self._spare <= 0:
             self._leave()
         is_open = stream.stream_id in self._codec.streams
-        if event.has_ended and is_open and self._is_ours(head):
+        is_ours = self._is_ours(head)
+        if event.has_ended and is_open and is_ours:
             answer = self._find(head.raw)
             if answer is not None:
                 self._answer_remembered(stream, head, answer)
@@ -279,7 +280,7 @@ class Http2Session:
             return
         exchange = Http2Stream(self, stream, head, record, protocol=event.protocol)
         self._add(exchange)
-        exchange.begin(has_ended=event.has_ended, is_known=known is not None and self._is_ours(head))
+        exchange.begin(has_ended=event.has_ended, is_known=known is not None and is_ours)
 
     def _is_ours(self, head: RequestHead) -> bool:
         """True for a request that a remembered answer may be for; any other is judged when it is handled."""
@@ -406,45 +407,40 @@ class Http2Session:
         """True if the client lets the stream send."""
         return self._codec.room(stream) > 0
 
-    def may_send(self, exchange: Http2Stream, octets: int) -> bool:
-        """True if so many octets may leave at once, whole, without going before others."""
-        return (
-            octets <= QUANTUM
-            and self.turns.is_free
-            and not exchange.is_pushed
-            and self._codec.room(exchange.stream) >= octets
-        )
-
-    def send_whole(self, stream: Stream, block: bytes, content: bytes) -> None:
-        """A head with all of its content."""
-        codec = self._codec
-        if stream.stream_id not in codec.streams:
-            return
+    def send_whole(self, exchange: Http2Stream, block: bytes, content: bytes) -> bool:
+        """A head with all of its content, if it may leave at once without going before others. False if it may not: then nothing has happened."""
+        codec, stream, size = self._codec, exchange.stream, len(content)
+        if size and (size > QUANTUM or exchange.is_pushed or not self.turns.is_free):
+            return False
         octets = None
-        if len(block) <= DEFAULT_FRAME and len(content) <= DEFAULT_FRAME:
-            # Mostly the request is all here, so that both can be put together as if they were remembered.
-            flags = END_HEADERS if content else END_HEADERS | END_STREAM
+        if len(block) <= DEFAULT_FRAME:
+            # Mostly the request is all here: then both can be put together as if they were remembered.
+            flags = END_HEADERS if size else END_HEADERS | END_STREAM
             start = frame_start(HEADERS, flags, len(block))
-            middle = block + frame_start(DATA, END_STREAM, len(content)) if content else block
+            middle = block + frame_start(DATA, END_STREAM, size) if size else block
             octets = codec.send_remembered(stream, start, middle, content)
         if octets is None:
-            octets = codec.send_head(stream, block, ends=not content)
-            if content:
+            if size > codec.room(stream):
+                return False
+            octets = codec.send_head(stream, block, ends=not size)
+            if size:
                 octets += codec.send_data(stream, content, ends=True)
         self.turns.put(octets)
+        return True
 
     def send_head(self, stream: Stream, block: bytes, *, ends: bool) -> None:
         """A head, interim or final."""
         if stream.stream_id in self._codec.streams:
             self.turns.put(self._codec.send_head(stream, block, ends=ends))
 
-    def ended(self, stream: Stream, code: ErrorCode | None) -> None:
-        """An exchange is over, on our side. `code` resets its stream, if it has not ended."""
+    def ended(self, stream: Stream, code: ErrorCode | None, *, was_queued: bool = True) -> None:
+        """An exchange is over, on our side. `code` resets its stream, if it has not ended. `was_queued`: it may have had turns."""
         stream_id = stream.stream_id
         if code is not None and stream_id in self._codec.streams:
             self.turns.put(self._codec.reset(stream, code))
         self._streams.pop(stream_id, None)
-        self.turns.forget(stream_id)
+        if was_queued:
+            self.turns.forget(stream_id)
         if not self._streams and (self._is_retiring or self._goaway or self._client_leaves):
             self.turns.ask()  # it may have been the last
 

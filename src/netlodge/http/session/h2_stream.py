@@ -293,14 +293,13 @@ class Http2Stream:
                 remember_for_h2(session.service, self.head, response, block, record.response_head)
             if bodiless:
                 body = b""
-            if not body or session.may_send(self, len(body)):
-                session.send_whole(self.stream, block, body)
+            if session.send_whole(self, block, body):
                 self._sent, self._sample = len(body), body[: session.service.capture]
                 self._conclude("complete")
             else:
                 self._queue(block, body)
         elif bodiless:
-            session.send_whole(self.stream, block, b"")
+            session.send_whole(self, block, b"")
             self._conclude("complete")
         else:
             self._queue(block, body)
@@ -323,7 +322,7 @@ class Http2Stream:
             session.send_head(self.stream, block, ends=False)
             self._hand_over(response)
         elif is_bodiless(self.head.method, response.status):
-            session.send_whole(self.stream, block, b"")
+            session.send_whole(self, block, b"")
             self._conclude("complete")
             await give_back(response.body)
         else:
@@ -436,7 +435,7 @@ class Http2Stream:
             outlet.close()
         self._note(outcome)
         if not is_handed_over:
-            session.ended(self.stream, code)
+            session.ended(self.stream, code, was_queued=outlet is not None or "priority" in self.head.fields)
         if isinstance(body, IncomingBody):
             body.drop()
             body.fail(BodyError(_GONE if outcome != "complete" else _ANSWERED))

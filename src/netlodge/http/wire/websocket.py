@@ -1,7 +1,8 @@
 """The WebSocket codec without I/O, for both roles: octets in, events out; events in, octets out.
 
 RFC 6455 §5 (framing; what may follow what stands in `websocket_states`), §5.3 (masking; `websocket_masking`), §6 (sending and receiving), §7.1.5
-to §7.1.7 and §7.4 (how it ends), §8.1 (UTF-8); RFC 7692 §6 and §7.2 (compressed messages; `websocket_deflate`).
+to §7.1.7 (how it ends; what is said by a Close, `websocket_events`), §8.1 (UTF-8); RFC 7692 §6 and §7.2 (compressed messages;
+`websocket_deflate`).
 
 A message is an event when it is whole; what it may hold at most is a limit. Text is checked as it comes, so that what cannot become
 a message is refused at its first wrong octet.
