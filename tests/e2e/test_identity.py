@@ -26,6 +26,7 @@ SETTINGS = """
 enabled = {recall}
 [web]
 trace = true
+h2c = "off"
 [limits]
 requests_per_connection = {requests}
 [[web.site]]

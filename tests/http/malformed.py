@@ -74,7 +74,7 @@ MALFORMED_REQUESTS: list[Malformed] = [
     Malformed("9112 §2.3", "two digits", request(line=b"GET / HTTP/1.10")),
     Malformed("9112 §2.3", "signed digit", request(line=b"GET / HTTP/+1.1")),
     Malformed("9112 §2.3", "superscript digit", request(line=b"GET / HTTP/1.\xb9")),
-    Malformed("9110 §2.5", "major version 2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+    Malformed("9110 §2.5", "major version 2", request(line=b"GET / HTTP/2.0"), 505),
     Malformed("9110 §2.5", "major version 3", request(line=b"GET / HTTP/3.0"), 505),
     Malformed("9110 §2.5", "major version 0", request(line=b"GET / HTTP/0.9"), 505),
     # --- request line
