@@ -117,6 +117,12 @@ def test_a_certificate_whose_time_is_over_is_a_warning(tmp_path: Path) -> None:
     ]
 
 
+def test_a_gateway_is_a_network(tmp_path: Path) -> None:
+    loaded(tmp_path, '[tls]\ngateways = ["192.168.7.2", "fd00::/8", "unix:"]')
+    (sentence,) = complaints(tmp_path, '[tls]\ngateways = ["::1", "proxy.example"]')
+    assert sentence.startswith('netlodge.toml:2: tls.gateways[1] = "proxy.example": must be a network or an address')
+
+
 SITE = '[[web.site]]\nroutes = [{ path = "/", respond = "x" }]\n'
 
 

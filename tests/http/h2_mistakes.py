@@ -184,6 +184,7 @@ CASES: list[Case] = [
     fine("9113 §5.1", "closed by the client's RST_STREAM: WINDOW_UPDATE", OPEN, reset(1), window(1, 1)),
     fatal("9113 §5.1", "closed: DATA", CLOSED, headers(1), Answer(1), data(1, b"test", ES)),
     fatal("9113 §5.1", "closed: HEADERS", CLOSED, headers(1), Answer(1), headers(1)),
+    fatal("9113 §5.1", "closed, before a gap: HEADERS", CLOSED, headers(1), Answer(1), headers(7), headers(1)),
     fatal("9113 §5.1", "closed: CONTINUATION", PROTOCOL, headers(1), Answer(1), continuation(1, BLOCK)),
     fine("9113 §5.1", "closed: PRIORITY", headers(1), Answer(1), priority(1)),
     fine("9113 §5.1", "closed: WINDOW_UPDATE", headers(1), Answer(1), window(1, 1)),

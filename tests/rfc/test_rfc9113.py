@@ -504,6 +504,12 @@ def test_6_1_content_is_sent_with_its_end() -> None:
     assert stream.state is CLOSED
 
 
+def test_6_1_content_that_fills_its_frames_ends_with_the_last() -> None:
+    codec = server()
+    sent = parsed(codec.send_data(opened(codec, ends=True), b"x" * 49152, ends=True))
+    assert [(len(one.payload), one.flags) for one in sent] == [(16384, 0), (16384, 0), (16384, ES)]
+
+
 def test_6_2_a_head_may_be_the_whole_message() -> None:
     codec = server()
     stream = opened(codec, ends=True)

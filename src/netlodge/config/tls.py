@@ -33,7 +33,8 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         tuple[str, ...],
         doc(
             "Networks and addresses of your own reverse proxies and load balancers that ask over TLS in the name of their clients. They may ask "
-            "for any host; from others a request for a host that the certificate shown to them is not for is answered 421 (RFC 9110 §7.4).",
+            "for any host; from others a request for a host that the certificate shown to them is not for is answered 421 (RFC 9110 §7.4). "
+            "`unix:` is everyone who comes by a Unix socket.",
             example='["192.168.7.2"]',
         ),
     ] = ()

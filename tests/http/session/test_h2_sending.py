@@ -12,7 +12,7 @@ import pytest
 
 from netlodge.http.message import Fields, FileBody, Request, Response
 from netlodge.http.session.h2_outlet import CONNECTION_WATER, HIGH_WATER, SCANT_WATER
-from netlodge.http.session.h2_turns import BACKLOG, BATCH, QUANTUM, TURN
+from netlodge.http.session.h2_turns import BACKLOG, BATCH, LARGE_QUANTUM, QUANTUM, TURN
 from netlodge.http.session.service import HttpLimits
 from netlodge.http.wire import h2_frames as frames
 from netlodge.http.wire.h2_credit import Http2Limits
@@ -88,7 +88,7 @@ async def test_the_window_of_the_connection_holds_all_streams() -> None:
     raw.on("/", Response(200, body=LARGE[:60_000]))
     answered = await raw.say(ask(1), ask(3))
     assert len(content(answered, 1)) + len(content(answered, 3)) == 65_535
-    answered = await raw.say(frames.window_update_frame(0, 100_000))
+    answered += await raw.say(frames.window_update_frame(0, 100_000))
     assert {frame.stream_id for frame in answered if frame.ends} == {1, 3}
     assert raw.is_clean()
 
@@ -273,7 +273,7 @@ async def test_a_connection_that_takes_nothing_is_written_to_no_more_than_a_batc
     raw.connection.deliver(ask(1) + ask(3, "/file"))
     await raw.settle()
     before = len(raw.connection.sent)
-    assert before <= 100_000 + BATCH + QUANTUM
+    assert before <= 100_000 + BATCH + LARGE_QUANTUM
     assert not raw.connection.is_paused, "it may still say something"
     raw.connection.flow()
     await raw.settle()
@@ -369,7 +369,7 @@ async def test_a_small_answer_does_not_wait_for_the_whole_of_a_large_one() -> No
     raw.on("/", Response(200, body=b"small"))
     answered = await raw.say(ask(1, "/large"), ask(3))
     place = [frame.stream_id for frame in answered if frame.kind == frames.DATA].index(3)
-    assert place <= 2
+    assert place <= LARGE_QUANTUM // 16_384
 
 
 @on_loop
@@ -378,7 +378,7 @@ async def test_other_connections_have_their_turn_while_much_is_sent() -> None:
     raw.on("/", Response(200, body=LARGE * 8))
     raw.connection.deliver(ask(1))
     at_once = len(raw.connection.sent)
-    assert at_once < TURN + BATCH + QUANTUM
+    assert at_once < TURN + BATCH + LARGE_QUANTUM
     answered = await raw.hear()
     assert len(content(answered, 1)) == len(LARGE) * 8
     assert raw.is_clean()
