@@ -254,8 +254,11 @@ class TestRepresentations:
 
     def test_that_are_sensitive_are_never_indexed(self) -> None:
         """§7.1.3."""
-        for block in (encode_stateless([("authorization", "x")]), HpackEncoder().encode([("authorization", "x")])):
-            assert block[0] & 0xF0 == 0x10
+        for field in [("authorization", "x"), ("set-cookie", "a=b"), ("cookie", "a=" + "b" * 17)]:
+            for block in (encode_stateless([field]), HpackEncoder().encode([field])):
+                assert block[0] & 0xF0 == 0x10
+        assert encode_stateless([("cookie", "a=" + "b" * 18)])[0] & 0xF0 == 0x00
+        assert HpackEncoder().encode([("cookie", "a=" + "b" * 18)])[0] & 0xC0 == 0x40
 
 
 @pytest.mark.parametrize("section", EXAMPLES)

@@ -42,7 +42,7 @@ DEFAULT_TABLE: Final = 4096
 """Octets of the dynamic table until something else is said (SETTINGS_HEADER_TABLE_SIZE, RFC 9113 §6.5.2)."""
 OVERHEAD: Final = 32
 """What an entry counts beside its name and value (§4.1)."""
-_LONGEST_INTEGER: Final = 5
+_LONGEST_INTEGER: Final = 4
 """Octets of an integer after its prefix that are read: "Integer encodings that exceed implementation limits -- in value or octet
 length -- MUST be treated as decoding errors" (§5.1). Four bring 28 bits."""
 
@@ -50,8 +50,10 @@ _STATIC_PAIRS: Final[dict[Field, int]] = {pair: index for index, pair in reverse
 _STATIC_NAMES: Final[dict[str, int]] = {pair[0]: index for index, pair in reversed(list(enumerate(STATIC, 1)))}
 
 SENSITIVE: Final = frozenset({"authorization", "proxy-authorization", "set-cookie"})
-"""What is sent as never indexed (§7.1.3): no one on the way may put it where a later guess could be compared with it. Short cookies are
-treated alike: RFC 7541 names values that are easily guessed."""
+"""What is sent as never indexed (§7.1.3): no one on the way may put it where a later guess could be compared with it."""
+SHORT_COOKIE: Final = 20
+"""Characters below which a cookie is sent so, too: "short or low-entropy values are more readily recovered by an adversary" (§7.1.3). Precedent:
+nghttp2 20."""
 
 
 class HpackError(NetlodgeError):
@@ -247,7 +249,7 @@ class _Reader:
         value = block[place] & mask
         place += 1
         if value == mask:
-            for shift in range(0, 7 * (_LONGEST_INTEGER - 1), 7):
+            for shift in range(0, 7 * _LONGEST_INTEGER, 7):
                 if place >= len(block):
                     raise HpackError("A block ends within an integer.")
                 octet = block[place]
@@ -315,9 +317,14 @@ def encode_stateless(fields: Iterable[Field]) -> bytes:
         if index is not None:
             parts.append(encode_integer(index, 7, 0x80))
             continue
-        parts.append(_literal(_STATIC_NAMES.get(name, 0), name, 4, 0x10 if name in SENSITIVE else 0x00))
+        parts.append(_literal(_STATIC_NAMES.get(name, 0), name, 4, 0x10 if is_sensitive(name, value) else 0x00))
         parts.append(encode_string(value))
     return b"".join(parts)
+
+
+def is_sensitive(name: str, value: str) -> bool:
+    """Whether a field is never indexed."""
+    return name in SENSITIVE or (name == "cookie" and len(value) < SHORT_COOKIE)
 
 
 def _literal(index: int, name: str, prefix: int, flags: int) -> bytes:
@@ -363,8 +370,9 @@ class HpackEncoder:
                 parts.append(encode_integer(index, 7, 0x80))
                 continue
             cost = _size_of(field)
-            may_add = name not in SENSITIVE and cost <= self.capacity // 4
-            flags, prefix = (0x40, 6) if may_add else (0x10 if name in SENSITIVE else 0x00, 4)
+            is_secret = is_sensitive(name, value)
+            may_add = not is_secret and cost <= self.capacity // 4
+            flags, prefix = (0x40, 6) if may_add else (0x10 if is_secret else 0x00, 4)
             parts.append(_literal(_STATIC_NAMES.get(name, 0), name, prefix, flags))
             parts.append(encode_string(value))
             if may_add:
